@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ * cli-exec.c - running a command
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli-exec.h"
+
+extern char **environ;
+
+static int status_of_errno(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR ? CLI_NOT_FOUND : CLI_CANNOT_RUN;
+}
+
+static bool executable(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) < 0)
+		return false;
+	if (S_ISDIR(status.st_mode)) {
+		errno = EACCES;
+		return false;
+	}
+	return access(path, X_OK) == 0;
+}
+
+int cli_find_command(const char *command)
+{
+	const char *directory = getenv("PATH");
+	int errnum = ENOENT;
+
+	if (strchr(command, '/'))
+		return executable(command) ? 0 : status_of_errno(errno);
+	while (directory && *command) {
+		char path[4096];
+		size_t length = strcspn(directory, ":");
+
+		if (length + strlen(command) + 2 <= sizeof(path)) {
+			memcpy(path, directory, length);
+			path[length] = '\0';
+			strcat(strcat(path, length ? "/" : "./"), command);
+			if (executable(path))
+				return 0;
+			if (errno == EACCES)
+				errnum = EACCES;
+		}
+		directory = directory[length] ? directory + length + 1 : NULL;
+	}
+	errno = errnum;
+	return status_of_errno(errnum);
+}
+
+/* The command gets the signals as we got them, not as we use them. */
+static void default_signals(posix_spawnattr_t *attributes)
+{
+	static const int ours[] = { SIGPIPE, SIGALRM };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		sigaddset(&set, ours[i]);
+	posix_spawnattr_setsigdefault(attributes, &set);
+	posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF);
+}
+
+/* A command need not read its input: EPIPE is its choice. */
+static void feed(int fd, const char *input, size_t size)
+{
+	while (size > 0) {
+		ssize_t wrote = write(fd, input, size);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote < 0)
+			return;
+		input += wrote;
+		size -= (size_t)wrote;
+	}
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return CLI_CANNOT_RUN;
+	return WIFSIGNALED(status) ? CLI_BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int cli_run(char *const command[], const void *input, size_t size, bool *started)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int ends[2], errnum;
+	pid_t pid;
+
+	*started = false;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return CLI_CANNOT_RUN;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+	posix_spawnattr_init(&attributes);
+	default_signals(&attributes);
+	errnum = posix_spawnp(&pid, command[0], &actions, &attributes, command, environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[0]);
+	if (errnum) {
+		close(ends[1]);
+		errno = errnum;
+		return status_of_errno(errnum);
+	}
+	*started = true;
+	feed(ends[1], input, size);
+	close(ends[1]);
+	return wait_for(pid);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ * cli-exec.h - running a command
+ */
+#ifndef CLI_EXEC_H
+#define CLI_EXEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CLI_CANNOT_RUN = 126, CLI_NOT_FOUND = 127, CLI_BY_SIGNAL = 128 };
+
+/* 0 if execvp(3) would find COMMAND; else 126 or 127 with errno. */
+int cli_find_command(const char *command);
+
+/*
+ * Run COMMAND with SIZE bytes at INPUT on its stdin, wait for it, and return its
+ * exit status (128+N: ended by signal N). *STARTED false: it did not start, errno says why.
+ */
+int cli_run(char *const command[], const void *input, size_t size, bool *started);
+
+#endif

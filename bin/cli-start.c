@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ * cli-start.c - how every command starts, fails and ends
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli-start.h"
+#include "parse.h"
+#include "queue.h"
+
+int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
+	      struct cli_options *options, void *input)
+{
+	static char nobody[] = "ipcutils";
+
+	options->command = command;
+	options->timeout = IPCU_FOREVER;
+	if (argc < 1 || !argv[0]) {
+		char *none[] = { nobody, NULL };
+
+		return argp_parse(argp, 1, none, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
+											    : IPCU_OK;
+	}
+	argv[0] = (char *)command; /* what argp calls us in its messages */
+	return argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
+										       : IPCU_OK;
+}
+
+int cli_bad_option(struct argp_state *state, const char *option)
+{
+	argp_error(state, "%s: %s", option, ipcu_last_error()->message);
+	return EINVAL;
+}
+
+/* A name as typed may hold anything, and a terminal would obey it. */
+static void print_name(const char *name)
+{
+	bool utf8 = ipcu_utf8(name, strlen(name));
+
+	for (const unsigned char *at = (const unsigned char *)name; *at; at++)
+		if (*at < 0x20 || *at == 0x7f || (!utf8 && *at >= 0x80))
+			fprintf(stderr, "\\x%02x", *at);
+		else
+			putc(*at, stderr);
+}
+
+static void say(const struct cli_options *options, const char *name, const char *message,
+		const char *hint)
+{
+	if (options->quiet)
+		return;
+	fflush(stdout);
+	fprintf(stderr, "%s: ", options->command);
+	if (name) {
+		print_name(name);
+		fputs(": ", stderr);
+	}
+	fprintf(stderr, "%s\n", message);
+	if (hint && *hint)
+		fprintf(stderr, "hint: %s\n", hint);
+}
+
+void cli_error(const struct cli_options *options, const char *name)
+{
+	const struct ipcu_error *error = ipcu_last_error();
+
+	say(options, name, error->message, error->hint);
+}
+
+void cli_complain(const struct cli_options *options, const char *name, const char *hint,
+		  const char *format, ...)
+{
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	say(options, name, message, hint);
+}
+
+int cli_not_now(const struct cli_options *options)
+{
+	return options->not_now_given ? options->not_now_status : IPCU_NOT_NOW;
+}
+
+int cli_status(const struct cli_options *options, const char *name, enum ipcu_result result)
+{
+	if (result == IPCU_OK)
+		return 0;
+	if (result != IPCU_NOT_NOW || options->verbose)
+		cli_error(options, name);
+	return result == IPCU_NOT_NOW ? cli_not_now(options) : (int)result;
+}
+
+const struct timespec *cli_deadline(const struct cli_options *options, struct timespec *storage)
+{
+	if (!options->waits || options->timeout == IPCU_FOREVER)
+		return NULL;
+	if (options->timeout == 0)
+		return &ipcu_no_wait;
+	*storage = ipcu_deadline_in(options->timeout);
+	return storage;
+}
+
+int cli_finish(int status)
+{
+	int failed = ferror(stdout);
+
+	if (fflush(stdout) == 0 && !failed)
+		return status;
+	fprintf(stderr, "%s: write error: %s\n", "ipcutils", strerror(errno));
+	return status ? status : IPCU_SYSTEM;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ * cli-start.h - how every command starts, fails and ends
+ */
+#ifndef CLI_START_H
+#define CLI_START_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include "ipcutils.h"
+
+/* What the shared options say. Start with all zero. */
+struct cli_options {
+	const char *command;   /* "ipc-send" */
+	struct ipcu_open open; /* -m, --create, --no-create */
+	bool waits;	       /* a timeout was given */
+	int64_t timeout;       /* nanoseconds, or IPCU_FOREVER */
+	bool not_now_given;
+	int not_now_status; /* -E */
+	bool json, quiet, verbose;
+	bool finished; /* --help and its like did all there was to do */
+};
+
+/*
+ * Parse ARGV by ARGP. A table that takes shared options names them as children
+ * (cli-options.h) and its parser calls cli_share() on ARGP_KEY_INIT; it does nothing
+ * on ARGP_KEY_END once options->finished is set. Returns IPCU_OK, or IPCU_USAGE after
+ * saying why. INPUT is what the parser gets as state->input.
+ */
+int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
+	      struct cli_options *options, void *input);
+
+/* "--OPTION: what ipcu_last_error says"; returns EINVAL for the parser to return. */
+int cli_bad_option(struct argp_state *state, const char *option);
+
+/* Say the last error of the library: "ipc-send: NAME: WHAT: WHY" and its hint, unless quiet. NAME may be NULL. */
+void cli_error(const struct cli_options *options, const char *name);
+
+/* Say an error of the command's own in the same way; HINT may be NULL. */
+void cli_complain(const struct cli_options *options, const char *name, const char *hint,
+		  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * The exit status for RESULT of the library's last call, after saying why it is not
+ * IPCU_OK. "Not now" is an answer, not an error: it is said only with -v.
+ */
+int cli_status(const struct cli_options *options, const char *name, enum ipcu_result result);
+
+/* The status for "not now": 1, or what -E says. */
+int cli_not_now(const struct cli_options *options);
+
+/* The deadline of a wait that begins now: NULL, or STORAGE. */
+const struct timespec *cli_deadline(const struct cli_options *options, struct timespec *storage);
+
+/* The one place that leaves: flush and check stdout; a failed write turns success into 8. */
+int cli_finish(int status);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT
+ * ipc-recv.c - receive messages from queues
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli-interrupt.h"
+#include "cli-options.h"
+#include "parse.h"
+#include "queue.h"
+#include "recv.h"
+
+static const struct argp_option table[] = {
+	{ NULL, 0, NULL, 0, "How many:", 1 },
+	{ "count", 'c', "N", 0, "N messages instead of one", 1 },
+	{ "follow", 'f', NULL, 0, "until a signal comes or stdout's reader is gone", 1 },
+	{ "all", 'a', NULL, 0, "all that is there now, without waiting", 1 },
+	{ "peek", 'p', NULL, 0, "show without taking", 1 },
+	{ NULL, 0, NULL, 0, "Which:", 1 },
+	{ "type", 'T', "N", 0, "only messages of type N", 1 },
+	{ "max-type", CLI_MAX_TYPE, "N", 0, "the lowest type first, none above N", 1 },
+	{ "not-type", CLI_NOT_TYPE, "N", 0, "any type but N", 1 },
+	{ NULL, 0, NULL, 0, "Output:", 4 },
+	{ "null", '0', NULL, 0, "end each message with NUL instead of a newline", 4 },
+	{ "raw", 'r', NULL, 0, "end messages with nothing", 4 },
+	{ "format", 'F', "FMT", 0, "%b body %t type %s size %q queue %% \\n \\t \\0 \\\\", 4 },
+	{ "keep-going", CLI_KEEP_GOING, NULL, 0, "go on after a COMMAND that failed", 4 },
+	{ 0 }
+};
+
+static int set_type(struct argp_state *state, struct recv_options *options, enum ipcu_pick pick,
+		    const char *option, const char *arg)
+{
+	int64_t number;
+
+	if (ipcu_parse_number(arg, 1, INT32_MAX, &number) != IPCU_OK)
+		return cli_bad_option(state, option);
+	if (options->select.pick != IPCU_PICK_FIRST && options->select.pick != pick) {
+		argp_error(state, "%s: only one of --type, --max-type and --not-type can be given", option);
+		return EINVAL;
+	}
+	options->select.pick = pick;
+	options->select.type = (long)number;
+	return 0;
+}
+
+/* What cannot go together, and what follows from what was given. */
+static error_t complete(struct argp_state *state, struct recv_options *options)
+{
+	const char *wrong = NULL;
+
+	if (options->common.finished)
+		return 0;
+	if (options->name_count == 0)
+		wrong = "which queue? give its NAME";
+	else if (options->follow + options->all + (options->count > 0) > 1)
+		wrong = "only one of --count, --follow and --all can be given";
+	else if (options->peek && (options->follow || options->count > 0 || options->command))
+		wrong = "--peek goes with --all, not with --count, --follow or a COMMAND";
+	else if (options->common.json && options->format.style == RECV_FORMAT)
+		wrong = "only one of --json and --format can be given";
+	else if (options->command && (options->common.json || options->format.style == RECV_FORMAT))
+		wrong = "--json and --format are for stdout, not for a COMMAND";
+	else if (options->keep_going && !options->command)
+		wrong = "--keep-going needs a COMMAND after --";
+	if (wrong) {
+		argp_error(state, "%s", wrong);
+		return EINVAL;
+	}
+	if (options->count == 0)
+		options->count = options->follow || options->all ? UINT64_MAX : 1;
+	if (options->common.json) {
+		options->format.style = RECV_JSON;
+		options->format.end = "\n";
+		options->format.end_size = 1;
+	}
+	return 0;
+}
+
+static error_t parse_argument(struct argp_state *state, struct recv_options *options, char *arg)
+{
+	/* The first word behind "--", and all that follow it, are the COMMAND. */
+	if (state->quoted && state->next > state->quoted) {
+		if (!options->command)
+			options->command = state->argv + state->next - 1;
+		state->next = state->argc;
+		return 0;
+	}
+	options->names[options->name_count++] = arg;
+	return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct recv_options *options = state->input;
+	int64_t number;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		cli_share(state, &options->common);
+		return 0;
+	case 'c':
+		if (ipcu_parse_number(arg, 1, INT64_MAX, &number) != IPCU_OK)
+			return cli_bad_option(state, "--count");
+		options->count = (uint64_t)number;
+		return 0;
+	case 'f':
+		options->follow = true;
+		return 0;
+	case 'a':
+		options->all = true;
+		return 0;
+	case 'p':
+		options->peek = true;
+		return 0;
+	case 'T':
+		return set_type(state, options, IPCU_PICK_TYPE, "--type", arg);
+	case CLI_MAX_TYPE:
+		return set_type(state, options, IPCU_PICK_MAX_TYPE, "--max-type", arg);
+	case CLI_NOT_TYPE:
+		return set_type(state, options, IPCU_PICK_NOT_TYPE, "--not-type", arg);
+	case '0':
+		options->format.end = "";
+		options->format.end_size = 1; /* the NUL of "" */
+		return 0;
+	case 'r':
+		options->format.end_size = 0;
+		return 0;
+	case 'F':
+		if (recv_format_check(arg) != IPCU_OK)
+			return cli_bad_option(state, "--format");
+		options->format.style = RECV_FORMAT;
+		options->format.format = arg;
+		options->format.end_size = 0;
+		return 0;
+	case CLI_KEEP_GOING:
+		options->keep_going = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		return parse_argument(state, options, arg);
+	case ARGP_KEY_END:
+		return complete(state, options);
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child children[] = { { &cli_waiting, 0, NULL, 0 },
+					      { &cli_creating, 0, NULL, 0 },
+					      { &cli_json, 0, NULL, 0 },
+					      { &cli_standard, 0, NULL, 0 },
+					      { 0 } };
+
+static const struct argp argp = {
+	.options = table,
+	.parser = parse,
+	.args_doc = "NAME... [-- COMMAND [ARG...]]",
+	.doc = "Take one message from the queue NAME, or from whichever of several has one first, and "
+	       "write it to stdout, or run COMMAND with it on its stdin." CLI_EXIT_STATUSES,
+	.children = children,
+};
+
+/* ---- what the ways to receive share ------------------------------------------ */
+
+bool recv_again(enum ipcu_result result)
+{
+	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted() &&
+	       !cli_stdout_hung_up();
+}
+
+enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which, struct ipcu_message *message)
+{
+	const struct recv_options *options = from->options;
+	struct timespec storage;
+
+	return ipcu_queue_receive_any(from->queues, options->name_count, which, message, &options->select,
+				      options->all ? &ipcu_no_wait
+						   : cli_deadline(&options->common, &storage));
+}
+
+enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
+			       const void *body, size_t size)
+{
+	enum ipcu_result result;
+	int signals = cli_interrupt_count();
+	bool told = false;
+
+	for (;;) {
+		result = ipcu_queue_send(from->queues[which], type, body, size, told ? NULL : &ipcu_no_wait);
+		if (result == IPCU_OK)
+			return IPCU_OK;
+		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EAGAIN) {
+			cli_complain(&from->options->common, from->options->names[which],
+				     "it waits until there is room; a receiver makes some",
+				     "the queue has filled up while a message is to be put back");
+			told = true;
+			continue;
+		}
+		/* A signal that came before is no reason to lose it; one that comes now is. */
+		if (result == IPCU_NOT_NOW && cli_interrupt_count() == signals)
+			continue;
+		cli_error(&from->options->common, from->options->names[which]);
+		cli_complain(&from->options->common, from->options->names[which], NULL,
+			     "a message of %zu bytes and type %ld is lost", size, type);
+		return result;
+	}
+}
+
+/* A stdout that cannot be written is no reason to take a message. */
+static bool stdout_open(const struct cli_options *options)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
+		return true;
+	cli_complain(options, NULL, NULL, "write error: stdout is %s", flags < 0 ? "closed" : "not open for writing");
+	return false;
+}
+
+static int receive(const struct recv_queues *from)
+{
+	const struct recv_options *options = from->options;
+
+	cli_interrupts_start();
+	if (options->command)
+		return recv_commands(from);
+	if (!stdout_open(&options->common))
+		return IPCU_SYSTEM;
+	if (options->peek)
+		return recv_peek(from);
+	if (options->follow)
+		cli_watch_stdout();
+	return recv_stream(from);
+}
+
+int ipc_recv(int argc, char **argv);
+
+int ipc_recv(int argc, char **argv)
+{
+	struct recv_options options = { .format = { RECV_PLAIN, NULL, "\n", 1 } };
+	struct recv_queues from = { .options = &options };
+	size_t opened = 0;
+	int status;
+
+	options.names = calloc((size_t)argc + 1, sizeof(*options.names));
+	from.queues = calloc((size_t)argc + 1, sizeof(*from.queues));
+	status = options.names && from.queues ? 0 : IPCU_LIMIT;
+	if (!status)
+		status = cli_parse(&argp, "ipc-recv", argc, argv, &options.common, &options);
+	while (!status && !options.common.finished && opened < options.name_count) {
+		status = cli_status(&options.common, options.names[opened],
+				    ipcu_queue_open(&from.queues[opened], options.names[opened],
+						    &options.common.open));
+		opened += !status;
+	}
+	if (!status && !options.common.finished)
+		status = receive(&from);
+	while (opened > 0)
+		ipcu_queue_close(from.queues[--opened]);
+	free(from.queues);
+	free(options.names);
+	cli_interrupts_finish();
+	return status;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ * ipc-send.c - send messages to a queue
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "cli-interrupt.h"
+#include "cli-options.h"
+#include "ipcutils.h"
+#include "parse.h"
+#include "send-input.h"
+
+struct options {
+	struct cli_options common;
+	struct send_input input;
+	long type;
+	const char *name;
+	char **messages;
+	int message_count;
+};
+
+static const struct argp_option table[] = {
+	{ NULL, 0, NULL, 0, "What is sent:", 1 },
+	{ "type", 'T', "N", 0, "message type, 1 or more (default 1)", 1 },
+	{ "lines", CLI_LINES, NULL, 0, "stdin has a message a line (default)", 1 },
+	{ "null", '0', NULL, 0, "stdin has messages that end with NUL", 1 },
+	{ "whole", 'w', NULL, 0, "all of stdin is one message", 1 },
+	{ "progress", CLI_PROGRESS, "WHEN", OPTION_ARG_OPTIONAL,
+	  "messages, bytes and rate on stderr while reading stdin, if stderr is a terminal (auto), always or never", 4 },
+	{ 0 }
+};
+
+static error_t parse_progress(struct argp_state *state, struct options *options, const char *when)
+{
+	static const char *const words[] = { "never", "auto", "always" };
+
+	for (int i = 0; i < 3; i++)
+		if (strcmp(when ? when : "auto", words[i]) == 0) {
+			options->input.progress = (enum send_progress)i;
+			return 0;
+		}
+	argp_error(state, "--progress: '%s' is not auto, always or never", when);
+	return EINVAL;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+	int64_t number;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		cli_share(state, &options->common);
+		return 0;
+	case 'T':
+		if (ipcu_parse_number(arg, 1, INT32_MAX, &number) != IPCU_OK)
+			return cli_bad_option(state, "--type");
+		options->type = (long)number;
+		return 0;
+	case CLI_LINES:
+		options->input.split = SEND_LINES;
+		return 0;
+	case '0':
+		options->input.split = SEND_NULL;
+		return 0;
+	case 'w':
+		options->input.split = SEND_WHOLE;
+		return 0;
+	case CLI_PROGRESS:
+		return parse_progress(state, options, arg);
+	case ARGP_KEY_ARGS:
+		options->name = state->argv[state->next];
+		options->messages = state->argv + state->next + 1;
+		options->message_count = state->argc - state->next - 1;
+		return 0;
+	case ARGP_KEY_END:
+		if (options->name || options->common.finished)
+			return 0;
+		argp_error(state, "which queue? give its NAME");
+		return EINVAL;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child children[] = {
+	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+};
+
+static const struct argp argp = {
+	.options = table,
+	.parser = parse,
+	.args_doc = "NAME [MESSAGE...]",
+	.doc = "Send each MESSAGE, or what stdin holds, to the queue NAME." CLI_EXIT_STATUSES,
+	.children = children,
+};
+
+static int send_arguments(ipcu_queue *queue, const struct options *options)
+{
+	struct timespec storage;
+	size_t bytes = 0;
+
+	for (int i = 0; i < options->message_count;) {
+		size_t size = strlen(options->messages[i]);
+		enum ipcu_result result =
+			ipcu_queue_send(queue, options->type, options->messages[i], size,
+					cli_deadline(&options->common, &storage));
+
+		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted())
+			continue;
+		if (result != IPCU_OK)
+			return send_failed(queue, &options->common, options->name, result, (uint64_t)i);
+		bytes += size;
+		i++;
+	}
+	send_done(&options->common, options->name, (uint64_t)options->message_count, bytes);
+	return IPCU_OK;
+}
+
+int ipc_send(int argc, char **argv);
+
+int ipc_send(int argc, char **argv)
+{
+	struct options options = { .type = 1 };
+	ipcu_queue *queue;
+	enum ipcu_result result;
+	int status = cli_parse(&argp, "ipc-send", argc, argv, &options.common, &options);
+
+	if (status || options.common.finished)
+		return status;
+	result = ipcu_queue_open(&queue, options.name, &options.common.open);
+	if (result != IPCU_OK)
+		return cli_status(&options.common, options.name, result);
+	if (options.message_count > 0) {
+		status = send_arguments(queue, &options);
+	} else {
+		cli_interrupts_start();
+		status = send_stdin(queue, &options.common, options.name, options.type, &options.input);
+	}
+	ipcu_queue_close(queue);
+	cli_interrupts_finish();
+	return status;
+}

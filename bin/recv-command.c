@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ * recv-command.c - a command for each message
+ *
+ * That the command exists is checked before anything is taken; should it
+ * fail to start all the same, the message goes back.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli-exec.h"
+#include "cli-interrupt.h"
+#include "recv.h"
+
+static void set_environment(const char *queue, const struct ipcu_message *message)
+{
+	char number[24];
+
+	setenv("IPC_QUEUE", queue, 1);
+	snprintf(number, sizeof(number), "%ld", message->type);
+	setenv("IPC_TYPE", number, 1);
+	snprintf(number, sizeof(number), "%zu", message->size);
+	setenv("IPC_SIZE", number, 1);
+}
+
+/* Run the command for one message: its status; *STARTED tells whether it ran at all. */
+static int run_for(const struct recv_queues *from, size_t which, const struct ipcu_message *message,
+		   bool *started)
+{
+	const struct recv_options *options = from->options;
+	int status;
+
+	set_environment(options->names[which], message);
+	status = cli_run(options->command, message->body, message->size, started);
+	if (*started)
+		return status;
+	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+	recv_put_back(from, which, message->type, message->body, message->size);
+	return status;
+}
+
+int recv_commands(const struct recv_queues *from)
+{
+	const struct recv_options *options = from->options;
+	struct ipcu_message message = { 0 };
+	int status = cli_find_command(options->command[0]), first_failure = 0;
+	uint64_t done = 0;
+	bool started = true;
+
+	if (status) {
+		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
+			     strerror(errno));
+		return status;
+	}
+	while (done < options->count && started && !cli_interrupted()) {
+		size_t which;
+		enum ipcu_result result;
+
+		do
+			result = recv_wait(from, &which, &message);
+		while (recv_again(result));
+		if (result == IPCU_NOT_NOW && options->all && done)
+			break;
+		if (result != IPCU_OK && ipcu_last_error()->errnum != EINTR) {
+			status = cli_status(&options->common, options->names[which], result);
+			first_failure = first_failure ? first_failure : status;
+			if (result == IPCU_BROKEN && (options->follow || options->all))
+				continue;
+			break;
+		}
+		if (result != IPCU_OK)
+			break;
+		status = run_for(from, which, &message, &started);
+		first_failure = first_failure ? first_failure : status;
+		done++;
+		if (status && !options->keep_going)
+			break;
+	}
+	ipcu_message_clear(&message);
+	return first_failure;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ * recv-peek.c - messages to stdout without taking them
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli-interrupt.h"
+#include "queue.h"
+#include "recv.h"
+
+static bool wanted(const struct ipcu_select *select, long type)
+{
+	switch (select->pick) {
+	case IPCU_PICK_TYPE:
+		return type == select->type;
+	case IPCU_PICK_MAX_TYPE:
+		return type <= select->type;
+	case IPCU_PICK_NOT_TYPE:
+		return type != select->type;
+	case IPCU_PICK_FIRST:
+		break;
+	}
+	return true;
+}
+
+/* Write MESSAGE; the status. */
+static int show(const struct recv_queues *from, size_t which, const struct ipcu_message *message)
+{
+	const struct recv_options *options = from->options;
+	struct cli_buffer out = { 0 };
+	int status = IPCU_OK;
+
+	recv_render(&options->format, &out, options->names[which], message->type, message->body,
+		    message->size);
+	if (out.failed || cli_write(out.bytes, out.used) < out.used) {
+		cli_complain(&options->common, NULL, NULL, "write error: %s",
+			     out.failed ? "not enough memory" : strerror(errno));
+		status = IPCU_SYSTEM;
+	}
+	free(out.bytes);
+	return status;
+}
+
+/*
+ * Show what a receive would take from one queue first, or with --all each that it
+ * could take. IPCU_NOT_NOW: there is none. *SHOWN counts them.
+ */
+static enum ipcu_result show_queue(const struct recv_queues *from, size_t which, uint64_t *shown,
+				   int *status)
+{
+	const struct recv_options *options = from->options;
+	bool lowest = options->select.pick == IPCU_PICK_MAX_TYPE && !options->all;
+	struct ipcu_message message = { 0 }, best = { 0 };
+	enum ipcu_result result;
+	bool found = false;
+
+	for (size_t index = 0; *status == IPCU_OK; index++) {
+		result = ipcu_queue_peek(from->queues[which], index, &message);
+		if (result == IPCU_BROKEN && options->all) {
+			cli_error(&options->common, options->names[which]);
+			continue;
+		}
+		if (result != IPCU_OK)
+			break;
+		if (!wanted(&options->select, message.type))
+			continue;
+		if (lowest && found && message.type >= best.type)
+			continue;
+		found = true;
+		if (lowest) {
+			struct ipcu_message swap = best;
+
+			best = message;
+			message = swap;
+			continue;
+		}
+		*status = show(from, which, &message);
+		++*shown;
+		if (!options->all)
+			break;
+	}
+	if (lowest && found && result == IPCU_NOT_NOW) {
+		*status = show(from, which, &best);
+		++*shown;
+		result = IPCU_OK;
+	}
+	ipcu_message_clear(&message);
+	ipcu_message_clear(&best);
+	return found && result == IPCU_NOT_NOW ? IPCU_OK : result;
+}
+
+int recv_peek(const struct recv_queues *from)
+{
+	const struct recv_options *options = from->options;
+	struct timespec storage;
+	const struct timespec *deadline = cli_deadline(&options->common, &storage);
+	enum ipcu_result result = IPCU_NOT_NOW;
+	int status = IPCU_OK;
+	uint64_t shown = 0;
+	size_t which;
+
+	for (;;) {
+		for (which = 0; which < options->name_count && status == IPCU_OK; which++) {
+			result = show_queue(from, which, &shown, &status);
+			if (result != IPCU_OK && result != IPCU_NOT_NOW)
+				return cli_status(&options->common, options->names[which], result);
+			if (shown && !options->all)
+				return status;
+		}
+		if (status || shown)
+			return status;
+		if (options->all || deadline == &ipcu_no_wait)
+			return cli_status(&options->common, options->names[0], IPCU_NOT_NOW);
+		do
+			result = ipcu_queue_wait_any(from->queues, options->name_count, &which,
+						     &options->select, deadline);
+		while (recv_again(result));
+		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR)
+			return IPCU_SYSTEM; /* the signal ends us */
+		if (result != IPCU_OK)
+			return cli_status(&options->common, options->names[which], result);
+	}
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ * recv.h - the parts of ipc-recv
+ */
+#ifndef RECV_H
+#define RECV_H
+
+#include "cli-start.h"
+#include "recv-format.h"
+
+/* What ipc-recv was asked to do. */
+struct recv_options {
+	struct cli_options common;
+	char **names;
+	size_t name_count;
+	char **command; /* NULL: none */
+	struct recv_format format;
+	struct ipcu_select select;
+	uint64_t count; /* messages wanted; UINT64_MAX with --follow and --all */
+	bool follow, all, peek, keep_going;
+};
+
+/* The queues, opened, and what was taken but not yet written. */
+struct recv_queues {
+	ipcu_queue **queues;
+	const struct recv_options *options;
+};
+
+/* Each is one way to receive; all return the exit status with everything said. */
+int recv_stream(const struct recv_queues *from);   /* recv-stream.c: to stdout */
+int recv_peek(const struct recv_queues *from);	   /* recv-peek.c: to stdout, without taking */
+int recv_commands(const struct recv_queues *from); /* recv-command.c: to a command each */
+
+/*
+ * One message from any of the queues, waiting as the options say. A result that is
+ * not IPCU_OK was not yet said.
+ */
+enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
+			   struct ipcu_message *message);
+
+/* Whether a wait that ended with RESULT is to be continued: a signal that means nothing to us. */
+bool recv_again(enum ipcu_result result);
+
+/*
+ * Send what was taken and cannot be delivered back to where it came from. It becomes the
+ * last of its queue. IPCU_OK, or what is lost was said.
+ */
+enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
+			       const void *body, size_t size);
+
+#endif

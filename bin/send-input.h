@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * send-input.h - standard input as messages
+ */
+#ifndef SEND_INPUT_H
+#define SEND_INPUT_H
+
+#include "cli-start.h"
+
+enum send_split { SEND_LINES, SEND_NULL, SEND_WHOLE };
+enum send_progress { SEND_PROGRESS_NEVER, SEND_PROGRESS_AUTO, SEND_PROGRESS_ALWAYS };
+
+struct send_input {
+	enum send_split split;
+	enum send_progress progress;
+};
+
+/* Send all that stdin holds; the exit status, with everything said. */
+int send_stdin(ipcu_queue *queue, const struct cli_options *options, const char *name, long type,
+	       const struct send_input *input);
+
+/* The exit status of a send that failed after SENT messages, with everything said. */
+int send_failed(ipcu_queue *queue, const struct cli_options *options, const char *name,
+		enum ipcu_result result, uint64_t sent);
+
+/* With -v: how much was sent. */
+void send_done(const struct cli_options *options, const char *name, uint64_t messages,
+	       uint64_t bytes);
+
+#endif

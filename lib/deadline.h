@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * deadline.h - absolute monotonic deadlines, and a timer that ends a call at one
+ */
+#ifndef DEADLINE_H
+#define DEADLINE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <time.h>
+
+bool ipcu_deadline_passed(const struct timespec *deadline);
+
+/*
+ * Makes the blocking call of this thread fail with EINTR at the deadline. The
+ * timer fires again and again from then on, so a signal that comes in the
+ * instant before the call is entered is not the last one.
+ */
+struct ipcu_alarm {
+	bool armed;
+	timer_t timer;
+	sigset_t old_mask;
+};
+enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespec *deadline);
+void ipcu_alarm_stop(struct ipcu_alarm *alarm);
+
+/* The library's signal, with its handler in place; 0 if there is none to be had. */
+int ipcu_signal(void);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * hints.c - what an errno of a System V call really means
+ *
+ * "No space left on device" has nothing to do with a disk here and "Invalid
+ * argument" is mostly a limit. One row says what the errno of that call comes
+ * to, in words, and what helps.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "error.h"
+
+struct meaning {
+	const char *call;
+	int errnum;
+	enum ipcu_result result;
+	const char *why;
+	const char *hint;
+};
+
+static const struct meaning meanings[] = {
+	{ "msgget", ENOSPC, IPCU_LIMIT, "too many queues",
+	  "kernel.msgmni is reached: remove unused queues (ipc-ls -a -k queue, ipc-rm) or raise it with sysctl -w kernel.msgmni=N" },
+	{ "semget", ENOSPC, IPCU_LIMIT, "too many semaphores",
+	  "kernel.sem is reached (ipc-ls -l shows SEMMNI and SEMMNS): remove unused ones or raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
+	{ "semget", EEXIST, IPCU_CONFLICT, "other users hold all its keys",
+	  "ipc-ls -a -k semaphore shows them; they must be removed by their owners or root" },
+	{ "shmget", ENOSPC, IPCU_LIMIT, "too many memory segments or too much memory in them",
+	  "kernel.shmmni or kernel.shmall is reached (ipc-ls -l): remove unused segments or raise it with sysctl" },
+	{ "shmget", EINVAL, IPCU_LIMIT, "the size is over the kernel's limit for a segment",
+	  "raise it with sysctl -w kernel.shmmax=BYTES" },
+	{ "shmget", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
+	{ "shmat", ENOMEM, IPCU_LIMIT, "not enough memory or address space", "" },
+	{ "msgget", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
+	{ "msgsnd", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
+	{ "msgsnd", EINVAL, IPCU_LIMIT, "the message is over kernel.msgmax",
+	  "raise it with sysctl -w kernel.msgmax=BYTES, or use a named queue, which takes any size" },
+	{ "malloc", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
+	{ "semop", ENOSPC, IPCU_LIMIT, "too many undo entries", "kernel memory for SEM_UNDO is used up" },
+	{ "semop", ERANGE, IPCU_LIMIT, "the value would be over 32767", "" },
+	{ "msgrcv", ENOSYS, IPCU_SYSTEM, "this kernel cannot show a message without taking it",
+	  "looking without taking needs a kernel with CONFIG_CHECKPOINT_RESTORE" },
+	{ NULL, EIDRM, IPCU_NOT_FOUND, "it was removed", "" },
+	{ NULL, ENOENT, IPCU_NOT_FOUND, "no such object", "" },
+	{ NULL, EACCES, IPCU_DENIED, NULL, "" },
+	{ NULL, EPERM, IPCU_DENIED, NULL, "" },
+	{ NULL, EAGAIN, IPCU_NOT_NOW, "not now", "" },
+	{ NULL, ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC",
+	  "it needs a kernel with CONFIG_SYSVIPC, and a sandbox that lets these calls through" },
+};
+
+void ipcu_explain(struct ipcu_error *error, const char **why)
+{
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+		const struct meaning *m = &meanings[i];
+
+		if (m->errnum != error->errnum || (m->call && strcmp(m->call, error->call) != 0))
+			continue;
+		error->result = m->result;
+		*why = m->why;
+		strcpy(error->hint, m->hint);
+		return;
+	}
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT
+ * ipcutils.h - System V IPC with names, timeouts and big messages
+ *
+ * CAVEATS, before anything else
+ *
+ *  - A receiver that is killed with SIGKILL between taking a message and using
+ *    it loses that message. Everything else (timeouts, signals, a full queue,
+ *    a dying peer) loses and doubles nothing.
+ *  - Waits end early when a signal handler ran: IPCU_NOT_NOW with errnum
+ *    EINTR. Deadlines are absolute, so just call again with the same one.
+ *  - Timed waits, and waits on several queues, need one real-time signal to
+ *    interrupt the library's own threads and calls: the highest one that is at
+ *    its default when first needed gets an empty handler. ipcu_signal_use()
+ *    names another. No other disposition is ever touched.
+ *  - Objects live until they are removed or the machine restarts, not as long
+ *    as a process. systemd (RemoveIPC=yes) removes those of a normal user when
+ *    the last session ends: see ipcutils(7).
+ *  - Opaque objects may be used by several threads at once, but must be closed
+ *    by one thread when no other uses them.
+ *
+ * MAP
+ *
+ *  results and errors   enum ipcu_result, ipcu_last_error
+ *  waiting              deadlines: ipcu_deadline_in, ipcu_signal_use
+ *  names                ipcu_name_key, struct ipcu_open
+ *  queues               ipcu_queue_*
+ *  looking              ipcu_list, ipcu_users, ipcu_limits
+ *  removing             ipcu_remove, ipcu_remove_stale
+ *
+ * Every fallible call returns an enum ipcu_result and, when that is not
+ * IPCU_OK, leaves the reason in the thread's last error. Out parameters are
+ * written only on IPCU_OK unless a call says otherwise.
+ */
+#ifndef IPCUTILS_H
+#define IPCUTILS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------------- */
+/* Results and errors                                                      */
+/* ---------------------------------------------------------------------- */
+
+/* What a call came to. The numbers are the commands' exit statuses. */
+enum ipcu_result {
+	IPCU_OK = 0,        /* done */
+	IPCU_NOT_NOW = 1,   /* timed out (errnum ETIMEDOUT), would block (EAGAIN), interrupted (EINTR) */
+	IPCU_USAGE = 2,     /* an argument is malformed; nothing was done */
+	IPCU_NOT_FOUND = 3, /* no such object, or it was removed while waiting */
+	IPCU_DENIED = 4,    /* permission denied */
+	IPCU_LIMIT = 5,     /* too large, no space, too many objects */
+	IPCU_BROKEN = 6,    /* the other side died or cheated: broken barrier, cut pipe, forged message */
+	IPCU_CONFLICT = 7,  /* exists as another kind or definition, or is in use */
+	IPCU_SYSTEM = 8     /* any other system error */
+};
+
+/* The last error of the calling thread. */
+struct ipcu_error {
+	enum ipcu_result result; /* what the failed call returned */
+	int errnum;              /* errno of the failed system call, or 0 */
+	char call[32];           /* the failed system call, "" if none */
+	char message[256];       /* "WHAT: WHY", no newline */
+	char hint[512];          /* what to do about it, or "" */
+};
+
+/* Never NULL; valid until the thread ends, rewritten by its next failing call. */
+const struct ipcu_error *ipcu_last_error(void);
+
+/* "0.1.0"; static storage. */
+const char *ipcu_version(void);
+
+/* ---------------------------------------------------------------------- */
+/* Waiting                                                                 */
+/* ---------------------------------------------------------------------- */
+
+/*
+ * Every wait takes an absolute CLOCK_MONOTONIC time; NULL waits for ever and
+ * a time in the past does not wait. Setting the clock does not move it
+ * (clock_gettime(2)).
+ */
+
+/* The time NANOSECONDS (>= 0, saturating) from now. */
+struct timespec ipcu_deadline_in(int64_t nanoseconds);
+
+/*
+ * Use signal SIGNO for the library's own wake-ups, from now on. An empty
+ * handler is installed at once. The signal need not be unblocked.
+ *
+ * IPCU_OK; IPCU_USAGE: not a signal that can be handled.
+ */
+enum ipcu_result ipcu_signal_use(int signo);
+
+/* ---------------------------------------------------------------------- */
+/* Names                                                                   */
+/* ---------------------------------------------------------------------- */
+
+/*
+ * NAME, OWNER/NAME, key:KEY, id:ID or ftok:PATH[:P], as in ipcutils(7).
+ * Wherever a call takes a name it may return, besides its own results:
+ *
+ *   IPCU_USAGE      the name is malformed
+ *   IPCU_NOT_FOUND  no such object (and it was not to be created), or no such owner
+ *   IPCU_DENIED     its mode does not let this user in
+ *   IPCU_LIMIT      the kernel's or the registry's number of objects is reached
+ *   IPCU_CONFLICT   it exists as another kind or with another definition
+ *   IPCU_SYSTEM     the registry is damaged, or a system call failed otherwise
+ */
+
+enum ipcu_kind {
+	IPCU_KIND_ANY = 0,
+	IPCU_KIND_QUEUE = 1,
+	IPCU_KIND_SEMAPHORE = 2,
+	IPCU_KIND_BARRIER = 3,
+	IPCU_KIND_EVENT = 4,
+	IPCU_KIND_MEMORY = 5,
+	IPCU_KIND_PIPE = 6
+};
+
+/* "queue", "semaphore", ...; static storage; "object" for an unknown one. */
+const char *ipcu_kind_name(enum ipcu_kind kind);
+
+enum ipcu_create {
+	IPCU_CREATE_NAMES = 0, /* a plain NAME is created on first use, a raw key is not */
+	IPCU_CREATE_NEVER,
+	IPCU_CREATE_ALWAYS     /* a raw key: or ftok: too */
+};
+
+/* How to open. NULL stands for all zero. */
+struct ipcu_open {
+	enum ipcu_create create;
+	mode_t mode; /* permission bits if this call creates, whatever the umask; 0 means 0600 */
+};
+
+/*
+ * The key that NAME has, or would be given first, without touching any object:
+ * the same on every boot. A collision gives an object a later candidate, so
+ * ask ipcu_list() for an object that exists.
+ *
+ * IPCU_OK; IPCU_USAGE: malformed, or an id: (which has no key of its own);
+ * IPCU_NOT_FOUND: no such owner or file; see ftok(3).
+ */
+enum ipcu_result ipcu_name_key(const char *name, key_t *key);
+
+/* ---------------------------------------------------------------------- */
+/* Queues: msgget(2), msgop(2), msgctl(2)                                  */
+/* ---------------------------------------------------------------------- */
+
+/* One body can have this many bytes (on a named queue, whatever kernel.msgmax is). */
+#define IPCU_MESSAGE_MAX ((size_t)1 << 30)
+
+typedef struct ipcu_queue ipcu_queue;
+
+/*
+ * A message as received. Start with all zero, use it for any number of
+ * receives, end with ipcu_message_clear(). BODY belongs to the message and is
+ * valid until its next receive or clear; it is not NUL-terminated.
+ */
+struct ipcu_message {
+	long type;
+	size_t size; /* bytes */
+	const void *body;
+	void *buffer;    /* the library's own */
+	size_t capacity; /* the library's own */
+	void *mapping;   /* the library's own */
+};
+
+/* Free what the message holds and make it all zero again. */
+void ipcu_message_clear(struct ipcu_message *message);
+
+/* Which messages a receive takes; NULL stands for all zero. */
+enum ipcu_pick {
+	IPCU_PICK_FIRST = 0, /* whatever is first */
+	IPCU_PICK_TYPE,      /* the first of TYPE */
+	IPCU_PICK_MAX_TYPE,  /* the first of the lowest type that is <= TYPE */
+	IPCU_PICK_NOT_TYPE   /* the first of any type but TYPE */
+};
+struct ipcu_select {
+	enum ipcu_pick pick;
+	long type; /* >= 1; not used by IPCU_PICK_FIRST */
+};
+
+/*
+ * Open, and perhaps create, the queue NAME. The caller gives *QUEUE to
+ * ipcu_queue_close(). Opening needs no permission but the registry's; sending
+ * and receiving need the queue's.
+ *
+ * Results: those of names.
+ */
+enum ipcu_result ipcu_queue_open(ipcu_queue **queue, const char *name, const struct ipcu_open *how);
+
+/* Release the handle, not the queue. NULL is allowed. */
+void ipcu_queue_close(ipcu_queue *queue);
+
+/*
+ * Send SIZE bytes at BODY as one message of TYPE (>= 1), waiting while the
+ * queue is full. On a named queue a body over the limits of kernel and queue
+ * goes through a memory segment of its own; elsewhere it is an error.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: still full at the deadline, or a signal handler ran,
+ * and nothing was sent; IPCU_USAGE: TYPE < 1; IPCU_NOT_FOUND: removed;
+ * IPCU_DENIED; IPCU_LIMIT: over IPCU_MESSAGE_MAX, over a raw queue's limit, or no
+ * segment could be had; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body, size_t size,
+				 const struct timespec *deadline);
+
+/*
+ * Take one message, waiting while there is none that SELECT wants.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: none by the deadline, or a signal handler ran, and none
+ * was taken; IPCU_USAGE: a type < 1; IPCU_NOT_FOUND: removed; IPCU_DENIED;
+ * IPCU_LIMIT: no memory for the body, and the message is still there;
+ * IPCU_BROKEN: the message told of a big body that is not there or not its
+ * own: it was taken and is of no use; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *message,
+				    const struct ipcu_select *select,
+				    const struct timespec *deadline);
+
+/*
+ * The same from whichever of COUNT queues has one first; *WHICH is its index.
+ * Blocked it uses no CPU, one thread a queue. A message of zero bytes that
+ * comes to a second queue in the same instant goes back to the end of its own.
+ *
+ * Results: those of ipcu_queue_receive, for the queue *WHICH, which is then
+ * written for failures too.
+ */
+enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count, size_t *which,
+					struct ipcu_message *message,
+					const struct ipcu_select *select,
+					const struct timespec *deadline);
+
+/*
+ * A copy of the message at INDEX (0 is the oldest) without taking it. While
+ * others receive, indexes shift. Needs a kernel with CONFIG_CHECKPOINT_RESTORE.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: there is no message at INDEX (EAGAIN);
+ * IPCU_NOT_FOUND, IPCU_DENIED, IPCU_LIMIT, IPCU_BROKEN as for a receive;
+ * IPCU_SYSTEM: ENOSYS where the kernel cannot.
+ */
+enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_message *message);
+
+/*
+ * Wait until there is a message that SELECT wants, without taking it (one of
+ * zero bytes is taken and put back at the end). Another receiver may be faster.
+ *
+ * IPCU_OK and *WHICH; otherwise as ipcu_queue_receive_any.
+ */
+enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, size_t *which,
+				     const struct ipcu_select *select,
+				     const struct timespec *deadline);
+
+/* How many messages and bytes are queued, and how many bytes may be (msgctl(2)). */
+struct ipcu_queue_info {
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t bytes_max;
+	bool named; /* opened by name: big messages work */
+};
+/* IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM. */
+enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *info);
+
+/* ---------------------------------------------------------------------- */
+/* Looking                                                                 */
+/* ---------------------------------------------------------------------- */
+
+/* One object, as ipcu_list shows it. Valid during the callback. */
+struct ipcu_info {
+	const char *name;  /* without owner, or NULL: it has none */
+	enum ipcu_kind kind; /* of an unnamed set or segment: semaphore, memory */
+	key_t key;
+	int id;
+	uid_t owner, creator; /* creator is whose namespace a name is in */
+	gid_t group;
+	mode_t mode;       /* permission bits */
+	bool gone;         /* the name is there, the object was removed behind its back */
+	bool internal;     /* the library's own: a registry, its lock, a big message */
+	uint64_t definition[4]; /* as recorded: count, parties, type and length */
+	int64_t changed;   /* seconds since 1970: created or its mode changed */
+	/* queue */
+	uint64_t messages, bytes, bytes_max;
+	pid_t last_sender, last_receiver;
+	int64_t send_time, receive_time; /* 0: never */
+	/* semaphore set */
+	uint64_t semaphores;
+	/* memory */
+	uint64_t size, attached;
+	pid_t creator_pid, last_pid;
+	int64_t attach_time, detach_time;
+};
+
+/* Return anything but IPCU_OK to end the listing with that result. */
+typedef enum ipcu_result (*ipcu_list_fn)(const struct ipcu_info *info, void *context);
+
+#define IPCU_LIST_ALL 1u /* also objects that have no name, and those of other users */
+
+/*
+ * Call FN for every object in the namespace of USER, in no certain order, and
+ * with IPCU_LIST_ALL for every object the kernel knows.
+ *
+ * IPCU_OK (an empty list too); what FN returned; IPCU_SYSTEM: the registry is
+ * damaged.
+ */
+enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *context);
+
+/* The same for one object. Results: those of names, and what FN returned. */
+enum ipcu_result ipcu_list_one(const char *name, ipcu_list_fn fn, void *context);
+
+/* One kernel limit. All strings have static storage. */
+struct ipcu_limit {
+	const char *name;        /* "MSGMNI" */
+	const char *description; /* "queues" */
+	const char *sysctl;      /* "kernel.msgmni" */
+	const char *unit;        /* "objects", "bytes", "pages", ... */
+	uint64_t limit;
+	bool has_used;
+	uint64_t used;
+};
+/*
+ * Fill at most CAPACITY limits and set *COUNT to how many there are (msgctl(2)
+ * IPC_INFO and MSG_INFO and their like). IPCU_OK; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_limits(struct ipcu_limit *limits, size_t capacity, size_t *count);
+
+/* A process that uses an object, as far as /proc lets us see. */
+struct ipcu_user {
+	pid_t pid;
+	const char *how;     /* "receives", "sends", "waits", "attached" */
+	const char *command; /* its command line, at most 127 bytes */
+};
+typedef void (*ipcu_user_fn)(const struct ipcu_user *user, void *context);
+
+/*
+ * Call FN for each process that waits on or is attached to the object ID of
+ * KIND; returns how many. Processes this user may not look into are not seen.
+ */
+size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context);
+
+/* ---------------------------------------------------------------------- */
+/* Removing                                                                */
+/* ---------------------------------------------------------------------- */
+
+#define IPCU_REMOVE_FORCE 1u   /* also if it is in use */
+#define IPCU_REMOVE_DRY_RUN 2u /* check everything, remove nothing */
+
+/*
+ * Remove the object NAME, of KIND or of any (IPCU_KIND_ANY). Who waits on it
+ * gets IPCU_NOT_FOUND.
+ *
+ * IPCU_OK; IPCU_CONFLICT: it is in use, the error says by whom, or it is of
+ * another kind; others as for names. A name whose object has vanished is
+ * forgotten, and the result is IPCU_NOT_FOUND.
+ */
+enum ipcu_result ipcu_remove(const char *name, enum ipcu_kind kind, unsigned flags);
+
+/* What ipcu_remove_stale found: "big message of queue 5, 1048576 bytes". */
+typedef void (*ipcu_stale_fn)(const char *what, void *context);
+
+/*
+ * Remove what nobody can reach any more: big message bodies whose descriptor
+ * is gone, names whose objects are gone, what a killed creator left behind,
+ * the lock of a registry that is gone. Only what this user owns, and only what was last
+ * touched SECONDS or more ago. FN (may be NULL) is told of each.
+ *
+ * IPCU_OK; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_fn fn,
+				   void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT
+ * list.c - objects by name, and all the kernel knows
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "object.h"
+
+static void fill_perm(struct ipcu_info *info, const struct ipc_perm *perm)
+{
+	info->key = PERM_KEY(*perm);
+	info->owner = perm->uid;
+	info->creator = perm->cuid;
+	info->group = perm->gid;
+	info->mode = perm->mode & 0777;
+}
+
+/* Everything the kernel says of one object; false if it is gone. */
+static bool fill(struct ipcu_info *info, enum ipcu_family family, int id)
+{
+	struct msqid_ds queue;
+	struct semid_ds set;
+	struct shmid_ds segment;
+
+	info->id = id;
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		if (ipcu_stat_queue(id, &queue) < 0)
+			return false;
+		fill_perm(info, &queue.msg_perm);
+		info->messages = queue.msg_qnum;
+		info->bytes = queue.__msg_cbytes;
+		info->bytes_max = queue.msg_qbytes;
+		info->last_sender = queue.msg_lspid;
+		info->last_receiver = queue.msg_lrpid;
+		info->send_time = queue.msg_stime;
+		info->receive_time = queue.msg_rtime;
+		info->changed = queue.msg_ctime;
+		return true;
+	case IPCU_FAMILY_SET:
+		if (ipcu_stat_set(id, &set) < 0)
+			return false;
+		fill_perm(info, &set.sem_perm);
+		info->semaphores = set.sem_nsems;
+		info->changed = set.sem_ctime;
+		return true;
+	case IPCU_FAMILY_SEGMENT:
+		if (ipcu_stat_segment(id, &segment) < 0)
+			return false;
+		fill_perm(info, &segment.shm_perm);
+		info->size = segment.shm_segsz;
+		info->attached = segment.shm_nattch;
+		info->creator_pid = segment.shm_cpid;
+		info->last_pid = segment.shm_lpid;
+		info->attach_time = segment.shm_atime;
+		info->detach_time = segment.shm_dtime;
+		info->changed = segment.shm_ctime;
+		return true;
+	}
+	return false;
+}
+
+static enum ipcu_family family_of(const struct ipcu_record *record)
+{
+	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
+
+	return ops ? ops->family : IPCU_FAMILY_QUEUE;
+}
+
+/* What there is to say of a name; record may lead nowhere. */
+static void describe(struct ipcu_info *info, struct ipcu_registry *registry, const char *name,
+		     const struct ipcu_record *record)
+{
+	struct ipc_perm perm;
+	int id;
+
+	memset(info, 0, sizeof(*info));
+	info->name = name;
+	info->kind = (enum ipcu_kind)record->kind;
+	info->owner = info->creator = registry->owner;
+	memcpy(info->definition, record->definition, sizeof(info->definition));
+	info->changed = record->created;
+	if (!ipcu_object_verify(registry, name, record, &id, &perm) ||
+	    !fill(info, family_of(record), id)) {
+		info->gone = true;
+		info->id = record->id;
+	}
+	info->key = record->key;
+}
+
+/* ---- all objects -------------------------------------------------------- */
+
+/* What has a name already, and so is not listed again. */
+struct seen {
+	struct {
+		enum ipcu_family family;
+		int id;
+	} *items;
+	size_t count, capacity;
+	bool sorted;
+};
+
+static bool see(struct seen *seen, enum ipcu_family family, int id)
+{
+	if (seen->count == seen->capacity) {
+		size_t capacity = seen->capacity ? seen->capacity * 2 : 64;
+		void *items = realloc(seen->items, capacity * sizeof(*seen->items));
+
+		if (!items)
+			return false;
+		seen->items = items;
+		seen->capacity = capacity;
+	}
+	seen->items[seen->count].family = family;
+	seen->items[seen->count++].id = id;
+	seen->sorted = false;
+	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(*((struct seen *)0)->items));
+}
+
+static bool was_seen(struct seen *seen, enum ipcu_family family, int id)
+{
+	struct seen one = { 0 };
+	bool found;
+
+	if (!seen->sorted && seen->count)
+		qsort(seen->items, seen->count, sizeof(*seen->items), compare);
+	seen->sorted = true;
+	if (!see(&one, family, id))
+		return false;
+	found = seen->count &&
+		bsearch(one.items, seen->items, seen->count, sizeof(*seen->items), compare);
+	free(one.items);
+	return found;
+}
+
+static enum ipcu_result list_names(uid_t user, ipcu_list_fn fn, void *context, struct seen *seen)
+{
+	struct ipcu_registry registry;
+	enum ipcu_result result = ipcu_registry_open(&registry, user);
+	char name[IPCU_NAME_MAX + 1];
+	struct ipcu_record record;
+	uint32_t cursor = 0;
+
+	while (result == IPCU_OK && ipcu_registry_next(&registry, &cursor, name, &record)) {
+		struct ipcu_info info;
+
+		if (record.state != IPCU_RECORD_LIVE)
+			continue;
+		describe(&info, &registry, name, &record);
+		if (!info.gone && seen && !see(seen, family_of(&record), info.id))
+			result = ipcu_fail_call("malloc", ENOMEM, "cannot list");
+		else
+			result = fn(&info, context);
+	}
+	ipcu_registry_close(&registry);
+	return result;
+}
+
+/* The highest slot of FAMILY in use and, for each slot, the identifier in it or -1. */
+static int highest(enum ipcu_family family)
+{
+	struct msginfo msg;
+	struct seminfo sem;
+	struct shm_info shm;
+
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		return msgctl(0, MSG_INFO, (struct msqid_ds *)(void *)&msg);
+	case IPCU_FAMILY_SET:
+		return semctl(0, 0, SEM_INFO, (union semun){ .__buf = &sem });
+	case IPCU_FAMILY_SEGMENT:
+		return shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&shm);
+	}
+	return -1;
+}
+
+static int id_in_slot(enum ipcu_family family, int slot)
+{
+	struct msqid_ds queue;
+	struct semid_ds set;
+	struct shmid_ds segment;
+
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		return msgctl(slot, MSG_STAT_ANY, &queue);
+	case IPCU_FAMILY_SET:
+		return semctl(slot, 0, SEM_STAT_ANY, (union semun){ .buf = &set });
+	case IPCU_FAMILY_SEGMENT:
+		return shmctl(slot, SHM_STAT_ANY, &segment);
+	}
+	return -1;
+}
+
+static bool is_internal(enum ipcu_family family, const struct ipcu_info *info)
+{
+	return (family == IPCU_FAMILY_SEGMENT &&
+		(((uint32_t)info->key & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX ||
+		 ipcu_registry_is_key(info->creator, info->key, false))) ||
+	       (family == IPCU_FAMILY_SET && ipcu_registry_is_key(info->owner, info->key, true));
+}
+
+static enum ipcu_result for_all(ipcu_list_fn fn, void *context)
+{
+	static const struct {
+		enum ipcu_family family;
+		enum ipcu_kind kind;
+	} all[] = {
+		{ IPCU_FAMILY_QUEUE, IPCU_KIND_QUEUE },
+		{ IPCU_FAMILY_SET, IPCU_KIND_SEMAPHORE },
+		{ IPCU_FAMILY_SEGMENT, IPCU_KIND_MEMORY },
+	};
+	enum ipcu_result result = IPCU_OK;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		int last = highest(all[i].family);
+
+		for (int slot = 0; slot <= last && result == IPCU_OK; slot++) {
+			struct ipcu_info info = { .kind = all[i].kind };
+			int id = id_in_slot(all[i].family, slot);
+
+			if (id < 0 || !fill(&info, all[i].family, id))
+				continue;
+			info.internal = is_internal(all[i].family, &info);
+			result = fn(&info, context);
+		}
+	}
+	return result;
+}
+
+struct all_context {
+	uid_t *owners; /* whose registries there are */
+	size_t count;
+	ipcu_list_fn fn;
+	void *context;
+	struct seen seen;
+};
+
+static enum ipcu_result collect_owner(const struct ipcu_info *info, void *context)
+{
+	struct all_context *all = context;
+	uid_t *owners;
+
+	if (info->kind != IPCU_KIND_MEMORY || info->creator != info->owner ||
+	    !ipcu_registry_is_key(info->creator, info->key, false))
+		return IPCU_OK;
+	owners = realloc(all->owners, (all->count + 1) * sizeof(*owners));
+	if (!owners)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot list");
+	all->owners = owners;
+	owners[all->count++] = info->creator;
+	return IPCU_OK;
+}
+
+static enum ipcu_result unnamed_only(const struct ipcu_info *info, void *context)
+{
+	struct all_context *all = context;
+	enum ipcu_family family = info->kind == IPCU_KIND_QUEUE	 ? IPCU_FAMILY_QUEUE
+				  : info->kind == IPCU_KIND_MEMORY ? IPCU_FAMILY_SEGMENT
+								   : IPCU_FAMILY_SET;
+
+	return was_seen(&all->seen, family, info->id) ? IPCU_OK : all->fn(info, all->context);
+}
+
+static enum ipcu_result list_all(ipcu_list_fn fn, void *context)
+{
+	struct all_context all = { .fn = fn, .context = context };
+	enum ipcu_result result = for_all(collect_owner, &all);
+
+	for (size_t i = 0; i < all.count && result == IPCU_OK; i++) {
+		result = list_names(all.owners[i], fn, context, &all.seen);
+		/* Another user's broken registry must not hide everything else. */
+		if (result == IPCU_SYSTEM && all.owners[i] != geteuid())
+			result = IPCU_OK;
+	}
+	if (result == IPCU_OK)
+		result = for_all(unnamed_only, &all);
+	free(all.owners);
+	free(all.seen.items);
+	return result;
+}
+
+enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *context)
+{
+	return flags & IPCU_LIST_ALL ? list_all(fn, context) : list_names(user, fn, context, NULL);
+}
+
+/* ---- one object --------------------------------------------------------- */
+
+static enum ipcu_result list_raw(const struct ipcu_name *name, ipcu_list_fn fn, void *context)
+{
+	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE, IPCU_KIND_MEMORY };
+	enum ipcu_result result = IPCU_OK;
+	int found = 0;
+
+	for (int family = IPCU_FAMILY_QUEUE; family <= IPCU_FAMILY_SEGMENT && result == IPCU_OK; family++) {
+		struct ipcu_info info = { .kind = kinds[family] };
+		int id = name->form == IPCU_NAME_ID ? name->id
+						    : ipcu_family_get((enum ipcu_family)family, name->key);
+
+		if (id < 0 || !fill(&info, (enum ipcu_family)family, id))
+			continue;
+		found++;
+		info.internal = is_internal((enum ipcu_family)family, &info);
+		result = fn(&info, context);
+	}
+	return result == IPCU_OK && !found ? ipcu_fail(IPCU_NOT_FOUND, "no such object") : result;
+}
+
+enum ipcu_result ipcu_list_one(const char *typed, ipcu_list_fn fn, void *context)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	struct ipcu_name name;
+	struct ipcu_info info;
+	enum ipcu_result result = ipcu_name_read(&name, typed);
+
+	if (result != IPCU_OK)
+		return result;
+	if (name.form != IPCU_NAME_PLAIN)
+		return list_raw(&name, fn, context);
+	result = ipcu_registry_open(&registry, name.owner);
+	if (result != IPCU_OK)
+		return result;
+	result = ipcu_registry_find(&registry, name.name, &record);
+	if (result == IPCU_OK && record.state != IPCU_RECORD_LIVE)
+		result = ipcu_fail(IPCU_NOT_FOUND, "no such object");
+	if (result == IPCU_OK) {
+		describe(&info, &registry, name.name, &record);
+		result = fn(&info, context);
+	}
+	ipcu_registry_close(&registry);
+	return result;
+}

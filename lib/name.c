@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT
+ * name.c - reading names, and the function from names to keys
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "name.h"
+#include "parse.h"
+
+uint64_t ipcu_hash(const void *data, size_t size, uint64_t hash)
+{
+	const unsigned char *at = data;
+
+	while (size--)
+		hash = (hash ^ *at++) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/*
+ * key = high ^ low half of FNV-1a-64 over "ipcutils:UID/NAME#CANDIDATE". What
+ * comes out reserved is hashed on until it is not, so every candidate is a key.
+ */
+key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate)
+{
+	char text[IPCU_NAME_MAX + 64];
+	int length = snprintf(text, sizeof(text), "ipcutils:%lu/%s#%u", (unsigned long)owner, name,
+			      candidate);
+	uint64_t hash = ipcu_hash(text, (size_t)length, IPCU_HASH_START);
+	uint32_t key;
+
+	for (;;) {
+		key = (uint32_t)(hash >> 32) ^ (uint32_t)hash;
+		if (key != (uint32_t)IPC_PRIVATE && (key & IPCU_SPILL_MASK) != IPCU_SPILL_PREFIX)
+			return (key_t)key;
+		hash = ipcu_hash("+", 1, hash);
+	}
+}
+
+static enum ipcu_result check_plain(const char *name, const char *typed)
+{
+	size_t length = strlen(name);
+
+	if (length == 0)
+		return ipcu_fail(IPCU_USAGE, "'%s': the name is empty", typed);
+	if (length > IPCU_NAME_MAX)
+		return ipcu_fail(IPCU_USAGE, "'%s': the name has %zu bytes, more than %d", typed,
+				 length, IPCU_NAME_MAX);
+	if (name[0] == '-' || name[0] == '.')
+		return ipcu_fail(IPCU_USAGE, "'%s': a name cannot start with '%c'", typed, name[0]);
+	for (const char *at = name; *at; at++) {
+		if ((unsigned char)*at < 0x20 || *at == 0x7f)
+			return ipcu_fail(IPCU_USAGE, "a name cannot hold control characters");
+		if (*at == ' ' || *at == '/' || *at == ':') {
+			ipcu_fail(IPCU_USAGE, "'%s': a name cannot hold '%c'", typed, *at);
+			if (*at == ':')
+				ipcu_hint("the forms with a colon are key:KEY, id:ID and ftok:PATH[:P]");
+			return IPCU_USAGE;
+		}
+	}
+	/* C1 control characters are two bytes in UTF-8. */
+	for (const char *at = name; (at = strchr(at, '\xc2')); at++)
+		if ((unsigned char)at[1] < 0xa0)
+			return ipcu_fail(IPCU_USAGE, "a name cannot hold control characters");
+	if (!ipcu_utf8(name, length))
+		return ipcu_fail(IPCU_USAGE, "the name is not UTF-8");
+	return IPCU_OK;
+}
+
+#ifdef IPCU_NO_NSS
+/* A static glibc has no name service: what /etc/passwd says must do. */
+static bool find_user(const char *owner, uid_t *uid)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	struct passwd *entry;
+	bool found = false;
+
+	while (file && !found && (entry = fgetpwent(file)))
+		if (strcmp(entry->pw_name, owner) == 0) {
+			*uid = entry->pw_uid;
+			found = true;
+		}
+	if (file)
+		fclose(file);
+	return found;
+}
+#else
+static bool find_user(const char *owner, uid_t *uid)
+{
+	struct passwd entry, *found = NULL;
+	char buffer[4096];
+
+	if (getpwnam_r(owner, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
+		return false;
+	*uid = entry.pw_uid;
+	return true;
+}
+#endif
+
+enum ipcu_result ipcu_name_user(const char *user, uid_t *uid)
+{
+	int64_t number;
+
+	if (!*user)
+		return ipcu_fail(IPCU_USAGE, "the owner is empty");
+	if (ipcu_parse_number(user, 0, (int64_t)UINT32_MAX - 1, &number) == IPCU_OK) {
+		*uid = (uid_t)number;
+		return IPCU_OK;
+	}
+	if (find_user(user, uid))
+		return IPCU_OK;
+	return ipcu_fail(IPCU_NOT_FOUND, "no such user: %s", user);
+}
+
+/* PATH[:P]; P is a number from 1 to 255 or one character that is not a digit. */
+static enum ipcu_result read_ftok(struct ipcu_name *name, const char *text, const char *typed)
+{
+	const char *colon = strrchr(text, ':');
+	char path[4096];
+	size_t length = strlen(text);
+	int64_t project = 1;
+
+	if (colon) {
+		bool character = colon[1] && !colon[2] && !(colon[1] >= '0' && colon[1] <= '9');
+
+		if (character)
+			project = (unsigned char)colon[1];
+		if (character || ipcu_parse_number(colon + 1, 1, 255, &project) == IPCU_OK)
+			length = (size_t)(colon - text);
+	}
+	if (length == 0 || length >= sizeof(path))
+		return ipcu_fail(IPCU_USAGE, "'%s': the path is %s", typed, length ? "too long" : "empty");
+	memcpy(path, text, length);
+	path[length] = '\0';
+	name->key = ftok(path, (int)project);
+	if (name->key == -1)
+		return ipcu_fail_call("ftok", errno, "no key for the file %s", path);
+	return IPCU_OK;
+}
+
+static enum ipcu_result read_raw(struct ipcu_name *name, const char *typed)
+{
+	uint64_t number;
+	int64_t id;
+
+	if (strncmp(typed, "id:", 3) == 0) {
+		name->form = IPCU_NAME_ID;
+		if (ipcu_parse_number(typed + 3, 0, INT32_MAX, &id) != IPCU_OK)
+			return IPCU_USAGE;
+		name->id = (int)id;
+		return IPCU_OK;
+	}
+	name->form = IPCU_NAME_KEY;
+	if (strncmp(typed, "ftok:", 5) == 0)
+		return read_ftok(name, typed + 5, typed);
+	if (ipcu_parse_any_base(typed + 4, UINT32_MAX, &number) != IPCU_OK)
+		return IPCU_USAGE;
+	if (number == (uint64_t)IPC_PRIVATE) {
+		ipcu_fail(IPCU_USAGE, "'%s': key 0 is IPC_PRIVATE, which names no object", typed);
+		ipcu_hint("a private object is reached by its identifier: id:ID (ipc-ls -a)");
+		return IPCU_USAGE;
+	}
+	name->key = (key_t)(uint32_t)number;
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed)
+{
+	const char *slash, *plain = typed;
+	enum ipcu_result result;
+
+	memset(name, 0, sizeof(*name));
+	name->owner = geteuid();
+	if (strncmp(typed, "key:", 4) == 0 || strncmp(typed, "id:", 3) == 0 ||
+	    strncmp(typed, "ftok:", 5) == 0)
+		return read_raw(name, typed);
+
+	slash = strchr(typed, '/');
+	if (slash)
+		plain = slash + 1;
+	result = check_plain(plain, typed);
+	if (result == IPCU_OK && slash) {
+		char owner[256];
+
+		if ((size_t)(slash - typed) >= sizeof(owner))
+			return ipcu_fail(IPCU_USAGE, "the owner is too long");
+		memcpy(owner, typed, (size_t)(slash - typed));
+		owner[slash - typed] = '\0';
+		result = ipcu_name_user(owner, &name->owner);
+	}
+	if (result == IPCU_OK)
+		strcpy(name->name, plain);
+	return result;
+}
+
+enum ipcu_result ipcu_name_key(const char *typed, key_t *key)
+{
+	struct ipcu_name name;
+	enum ipcu_result result = ipcu_name_read(&name, typed);
+
+	if (result != IPCU_OK)
+		return result;
+	if (name.form == IPCU_NAME_ID)
+		return ipcu_fail(IPCU_USAGE, "'%s': an identifier has no key of its own", typed);
+	*key = name.form == IPCU_NAME_KEY ? name.key : ipcu_name_derive(name.owner, name.name, 0);
+	return IPCU_OK;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ * name.h - what a person typed: a name, a key, an identifier
+ */
+#ifndef NAME_H
+#define NAME_H
+
+#include "ipcutils.h"
+
+#define IPCU_NAME_MAX 63
+
+/* Keys of big messages (spill.c): this prefix and 20 random bits. */
+#define IPCU_SPILL_PREFIX 0x1bc00000u
+#define IPCU_SPILL_MASK 0xfff00000u
+
+/* How many keys a name can have: the first that is free or ours is taken. */
+#define IPCU_CANDIDATES 16
+
+struct ipcu_name {
+	enum { IPCU_NAME_PLAIN, IPCU_NAME_KEY, IPCU_NAME_ID } form;
+	uid_t owner; /* of the namespace */
+	key_t key;
+	int id;
+	char name[IPCU_NAME_MAX + 1];
+};
+
+enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed);
+
+/* A user by name or number. IPCU_NOT_FOUND: there is none. */
+enum ipcu_result ipcu_name_user(const char *user, uid_t *uid);
+
+/* The published function: ipcutils(7). Never IPC_PRIVATE, never a big message's key. */
+key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate);
+
+/* Names no user can have, for the keys of the registry and its lock. */
+#define IPCU_REGISTRY_NAME ":registry"
+#define IPCU_LOCK_NAME ":lock"
+
+/* FNV-1a, 64 bits. */
+uint64_t ipcu_hash(const void *data, size_t size, uint64_t start);
+#define IPCU_HASH_START UINT64_C(0xcbf29ce484222325)
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * object.h - from a name to a verified object, created if need be
+ */
+#ifndef OBJECT_H
+#define OBJECT_H
+
+#include "ipcutils.h"
+#include "registry.h"
+#include "sysv.h"
+
+/* What the naming rooms must know of a kind. */
+struct ipcu_kind_ops {
+	enum ipcu_kind kind;
+	enum ipcu_family family;
+	const char *call; /* "msgget" */
+
+	/* msgget and its like with IPC_CREAT; DEFINITION may be NULL for a raw key. */
+	int (*create)(key_t key, int flags, const uint64_t definition[4]);
+
+	/* Bring a new object into its first state, before anybody can find it. May be NULL. */
+	enum ipcu_result (*init)(int id, const uint64_t definition[4]);
+
+	/*
+	 * Whether an object of the name's owner, found on the name's key but made
+	 * by some other program, can serve; may complete DEFINITION. NULL: it cannot.
+	 */
+	bool (*adopt)(int id, uint64_t definition[4]);
+
+	/*
+	 * Why it must not be removed now, as a recorded IPCU_CONFLICT, beyond
+	 * the processes ipcu_users() sees. May be NULL.
+	 */
+	enum ipcu_result (*in_use)(int id, const struct ipcu_record *record);
+
+	/* Before the object itself is removed: what else belongs to it. May be NULL. */
+	void (*remove)(int id, const struct ipcu_record *record);
+};
+
+/* The ops of KIND, or NULL. */
+const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind);
+
+extern const struct ipcu_kind_ops ipcu_queue_ops;
+
+struct ipcu_object {
+	const struct ipcu_kind_ops *ops;
+	int id;
+	key_t key;
+	bool named; /* by a NAME, in a registry; otherwise a foreign program's */
+	bool created; /* by this call */
+	uid_t owner; /* of the namespace */
+	char name[IPCU_NAME_MAX + 1];
+	struct ipc_perm perm;
+	uint64_t definition[4];
+};
+
+/*
+ * Open NAME, which is to be of the kind of OPS. DEFINITION is recorded if it is
+ * created here (NULL: all zero); comparing it with what was there is the caller's.
+ */
+enum ipcu_result ipcu_object_open(struct ipcu_object *object, const struct ipcu_kind_ops *ops,
+				  const char *name, const struct ipcu_open *how,
+				  const uint64_t definition[4]);
+
+/*
+ * Whether RECORD still leads to an object of OWNER: by identifier, or by key if
+ * it was made anew. Sets *ID and *PERM.
+ */
+bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
+			const struct ipcu_record *record, int *id, struct ipc_perm *perm);
+
+/*
+ * With the lock: forget NAME, whose record leads nowhere, and remove what its creator
+ * left when it died, if it is surely that.
+ */
+void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name);
+
+/* "DOING: permission denied" with a hint that says whose it is and its mode. */
+enum ipcu_result ipcu_object_denied(const struct ipcu_object *object, const char *call,
+				    const char *doing);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ * process.h - what /proc says of a process
+ */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * When PID started, in clock ticks since boot, 0 if it is gone or a zombie. Together
+ * with the number it names a process for good: numbers are used again.
+ */
+uint64_t ipcu_process_start(pid_t pid);
+
+/* Whether the process that had PID and START still runs. Cannot tell means yes. */
+bool ipcu_process_lives(pid_t pid, uint64_t start);
+
+/* The command line of PID, arguments separated by spaces, "?" if it cannot be read. */
+void ipcu_process_command(pid_t pid, char *text, size_t capacity);
+
+#endif

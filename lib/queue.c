@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT
+ * queue.c - sending to and receiving from one queue
+ *
+ * One message is one System V message, body and type as they are, so that other
+ * languages read and write the same queues. Only what does not fit takes the way
+ * through spill.c, and only on named queues.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deadline.h"
+#include "error.h"
+#include "queue.h"
+#include "spill.h"
+
+#define FIRST_CAPACITY 65536
+
+const struct timespec ipcu_no_wait = { 0, 0 };
+
+static int create(key_t key, int flags, const uint64_t definition[4])
+{
+	(void)definition;
+	return msgget(key, flags);
+}
+
+/* A queue has no first state of its own: whoever made it, it is a queue. */
+static bool adopt(int id, uint64_t definition[4])
+{
+	(void)id;
+	(void)definition;
+	return true;
+}
+
+const struct ipcu_kind_ops ipcu_queue_ops = {
+	.kind = IPCU_KIND_QUEUE,
+	.family = IPCU_FAMILY_QUEUE,
+	.call = "msgget",
+	.create = create,
+	.adopt = adopt,
+};
+
+enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struct ipcu_open *how)
+{
+	ipcu_queue *queue = calloc(1, sizeof(*queue));
+	struct msqid_ds state;
+	enum ipcu_result result;
+
+	if (!queue)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
+	result = ipcu_object_open(&queue->object, &ipcu_queue_ops, name, how, NULL);
+	if (result != IPCU_OK) {
+		free(queue);
+		return result;
+	}
+	queue->bytes_max = ipcu_stat_queue(queue->object.id, &state) == 0 ? state.msg_qbytes : SIZE_MAX;
+	*out = queue;
+	return IPCU_OK;
+}
+
+void ipcu_queue_close(ipcu_queue *queue)
+{
+	free(queue);
+}
+
+enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *info)
+{
+	struct msqid_ds state;
+
+	if (ipcu_stat_queue(queue->object.id, &state) < 0)
+		return ipcu_fail_call("msgctl", errno == EINVAL ? EIDRM : errno, "no status");
+	info->messages = state.msg_qnum;
+	info->bytes = state.__msg_cbytes;
+	info->bytes_max = state.msg_qbytes;
+	info->named = queue->object.named;
+	return IPCU_OK;
+}
+
+/* ---- sending ------------------------------------------------------------ */
+
+/* The largest body of one message: what the kernel takes at all, and what the queue can hold. */
+static size_t message_limit(ipcu_queue *queue)
+{
+	struct msginfo info;
+	size_t limit = atomic_load(&queue->limit);
+
+	if (limit)
+		return limit;
+	limit = queue->bytes_max;
+	if (msgctl(0, IPC_INFO, (struct msqid_ds *)(void *)&info) >= 0 && (size_t)info.msgmax < limit)
+		limit = (size_t)info.msgmax;
+	atomic_store(&queue->limit, limit ? limit : 1);
+	return limit;
+}
+
+static enum ipcu_result too_large(ipcu_queue *queue, size_t size)
+{
+	size_t limit = message_limit(queue);
+
+	ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: one message of this queue can have %zu", size,
+		  limit);
+	if (limit < queue->bytes_max)
+		ipcu_hint("the limit is kernel.msgmax: sysctl -w kernel.msgmax=BYTES; a named queue takes any size");
+	else
+		ipcu_hint("the limit is the queue's own size, from kernel.msgmnb when it was made; a named queue takes any size");
+	return IPCU_LIMIT;
+}
+
+static enum ipcu_result send_failed(ipcu_queue *queue, size_t size, int errnum)
+{
+	struct msqid_ds state;
+
+	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
+		return ipcu_not_now(errnum);
+	if (errnum == EACCES)
+		return ipcu_object_denied(&queue->object, "msgsnd", "cannot send");
+	if (errnum == EINVAL && ipcu_stat_queue(queue->object.id, &state) < 0)
+		errnum = EIDRM;
+	if (errnum == EINVAL)
+		return too_large(queue, size);
+	return ipcu_fail_call("msgsnd", errnum, "cannot send");
+}
+
+/* msgsnd until the deadline; 0 or an errno: ETIMEDOUT, EINTR (a signal of the caller's), ... */
+static int send_until(int id, const void *message, size_t size, const struct timespec *deadline)
+{
+	struct ipcu_alarm alarm;
+	int errnum = 0;
+
+	if (msgsnd(id, message, size, deadline ? IPC_NOWAIT : 0) == 0)
+		return 0;
+	if (errno != EAGAIN || !deadline || deadline == &ipcu_no_wait)
+		return errno;
+	if (ipcu_deadline_passed(deadline))
+		return ETIMEDOUT;
+	if (ipcu_alarm_start(&alarm, deadline) != IPCU_OK)
+		return ENOMEM;
+	if (msgsnd(id, message, size, 0) < 0)
+		errnum = errno;
+	ipcu_alarm_stop(&alarm);
+	if (errnum == EINTR && ipcu_deadline_passed(deadline))
+		return ETIMEDOUT;
+	return errnum;
+}
+
+static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body, size_t size,
+				 const struct timespec *deadline)
+{
+	struct {
+		long type;
+		struct ipcu_spill_descriptor descriptor;
+	} message;
+	struct ipcu_spill spill;
+	enum ipcu_result result;
+	int errnum;
+
+	if (message_limit(queue) < sizeof(message.descriptor))
+		return too_large(queue, size);
+	result = ipcu_spill_create(&spill, &queue->object, body, size);
+	if (result != IPCU_OK)
+		return result;
+	message.type = type;
+	message.descriptor = spill.descriptor;
+	errnum = send_until(queue->object.id, &message, sizeof(message.descriptor), deadline);
+	if (errnum) {
+		ipcu_spill_cancel(&spill);
+		return send_failed(queue, size, errnum);
+	}
+	ipcu_spill_sent(&spill);
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_queue_send_at(ipcu_queue *queue, long type, char *body, size_t size,
+				    const struct timespec *deadline)
+{
+	bool named = queue->object.named;
+	char *message = body - sizeof(long);
+	char saved[sizeof(long)];
+	int errnum;
+
+	if (type < 1)
+		return ipcu_fail(IPCU_USAGE, "a message type is 1 or more, not %ld", type);
+	if (size > IPCU_MESSAGE_MAX)
+		return ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: a message can have %zu", size,
+				 IPCU_MESSAGE_MAX);
+	/* The kernel would wait for ever for room that the queue does not have. */
+	if (size > queue->bytes_max && !named)
+		return too_large(queue, size);
+	if (named && (size > queue->bytes_max || ipcu_spill_looks_like(body, size)))
+		return send_big(queue, type, body, size, deadline);
+
+	memcpy(saved, message, sizeof(saved));
+	memcpy(message, &type, sizeof(type));
+	errnum = send_until(queue->object.id, message, size, deadline);
+	memcpy(message, saved, sizeof(saved));
+	if (!errnum)
+		return IPCU_OK;
+	if (errnum == EINVAL && named && size > message_limit(queue))
+		return send_big(queue, type, body, size, deadline);
+	return send_failed(queue, size, errnum);
+}
+
+enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body, size_t size,
+				 const struct timespec *deadline)
+{
+	char small[512], *copy = small;
+	enum ipcu_result result;
+
+	/* Surely a big one: no copy. */
+	if (type >= 1 && size <= IPCU_MESSAGE_MAX && queue->object.named && size > message_limit(queue))
+		return send_big(queue, type, body, size, deadline);
+	if (size > queue->bytes_max)
+		return too_large(queue, size);
+	if (size > sizeof(small) - sizeof(long)) {
+		copy = malloc(sizeof(long) + size);
+		if (!copy)
+			return ipcu_fail_call("malloc", ENOMEM, "cannot send %zu bytes", size);
+	}
+	if (size)
+		memcpy(copy + sizeof(long), body, size);
+	result = ipcu_queue_send_at(queue, type, copy + sizeof(long), size, deadline);
+	if (copy != small)
+		free(copy);
+	return result;
+}
+
+/* ---- receiving ---------------------------------------------------------- */
+
+enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type, int *flags)
+{
+	*type = 0;
+	*flags = 0;
+	if (!select || select->pick == IPCU_PICK_FIRST)
+		return IPCU_OK;
+	if (select->type < 1)
+		return ipcu_fail(IPCU_USAGE, "a message type is 1 or more, not %ld", select->type);
+	*type = select->pick == IPCU_PICK_MAX_TYPE ? -select->type : select->type;
+	*flags = select->pick == IPCU_PICK_NOT_TYPE ? MSG_EXCEPT : 0;
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_queue_receive_failed(ipcu_queue *queue, int errnum)
+{
+	if (errnum == ENOMSG)
+		errnum = EAGAIN;
+	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
+		return ipcu_not_now(errnum);
+	if (errnum == EACCES)
+		return ipcu_object_denied(&queue->object, "msgrcv", "cannot receive");
+	return ipcu_fail_call("msgrcv", errnum == EINVAL ? EIDRM : errnum, "cannot receive");
+}
+
+/* msgrcv until the deadline; -1 with errno as in send_until. */
+static ssize_t receive_until(int id, void *message, size_t capacity, long type, int flags,
+			     const struct timespec *deadline)
+{
+	struct ipcu_alarm alarm;
+	ssize_t size = msgrcv(id, message, capacity, type, flags | (deadline ? IPC_NOWAIT : 0));
+	int errnum;
+
+	if (size >= 0 || errno != ENOMSG || !deadline || deadline == &ipcu_no_wait)
+		return size;
+	if (ipcu_deadline_passed(deadline)) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	if (ipcu_alarm_start(&alarm, deadline) != IPCU_OK) {
+		errno = ENOMEM;
+		return -1;
+	}
+	size = msgrcv(id, message, capacity, type, flags);
+	errnum = errno;
+	ipcu_alarm_stop(&alarm);
+	if (size < 0)
+		errno = errnum == EINTR && ipcu_deadline_passed(deadline) ? ETIMEDOUT : errnum;
+	return size;
+}
+
+enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t capacity, long *type,
+				       size_t *size, const struct ipcu_select *select,
+				       const struct timespec *deadline)
+{
+	char *message = body - sizeof(long);
+	char saved[sizeof(long)];
+	long wanted;
+	int flags, errnum;
+	ssize_t received;
+	enum ipcu_result result = ipcu_select_flags(select, &wanted, &flags);
+
+	if (result != IPCU_OK)
+		return result;
+	memcpy(saved, message, sizeof(saved));
+	received = receive_until(queue->object.id, message, capacity, wanted, flags, deadline);
+	errnum = errno;
+	if (received >= 0)
+		memcpy(type, message, sizeof(*type));
+	memcpy(message, saved, sizeof(saved));
+	if (received < 0 && errnum == E2BIG) {
+		ipcu_fail_call("msgrcv", E2BIG, "cannot receive");
+		return IPCU_LIMIT;
+	}
+	if (received < 0)
+		return ipcu_queue_receive_failed(queue, errnum);
+	*size = (size_t)received;
+	return IPCU_OK;
+}
+
+void ipcu_message_clear(struct ipcu_message *message)
+{
+	if (message->mapping)
+		shmdt(message->mapping);
+	free(message->buffer);
+	memset(message, 0, sizeof(*message));
+}
+
+/* At least CAPACITY bytes for a body, behind room for the type. */
+static enum ipcu_result grow(struct ipcu_message *message, size_t capacity)
+{
+	void *buffer;
+
+	if (message->mapping)
+		shmdt(message->mapping);
+	message->mapping = NULL;
+	if (message->capacity >= capacity)
+		return IPCU_OK;
+	buffer = realloc(message->buffer, sizeof(long) + capacity);
+	if (!buffer)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot receive a message");
+	message->buffer = buffer;
+	message->capacity = capacity;
+	return IPCU_OK;
+}
+
+/* BODY and SIZE of a message just received into the buffer, wherever they really are. */
+static enum ipcu_result locate(ipcu_queue *queue, struct ipcu_message *message, size_t size, bool take)
+{
+	message->body = (char *)message->buffer + sizeof(long);
+	message->size = size;
+	if (!queue->object.named || !ipcu_spill_looks_like(message->body, size))
+		return IPCU_OK;
+	return ipcu_spill_attach(&queue->object, message->body, size, take, &message->mapping,
+				 &message->body, &message->size);
+}
+
+enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *message,
+				    const struct ipcu_select *select,
+				    const struct timespec *deadline)
+{
+	enum ipcu_result result = grow(message, FIRST_CAPACITY);
+	size_t size;
+
+	while (result == IPCU_OK) {
+		result = ipcu_queue_receive_at(queue, (char *)message->buffer + sizeof(long),
+					       message->capacity, &message->type, &size, select,
+					       deadline);
+		if (result == IPCU_OK)
+			return locate(queue, message, size, true);
+		if (result != IPCU_LIMIT || ipcu_last_error()->errnum != E2BIG)
+			return result;
+		result = grow(message, message->capacity * 2);
+	}
+	return result;
+}
+
+enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_message *message)
+{
+	enum ipcu_result result = grow(message, FIRST_CAPACITY);
+
+	while (result == IPCU_OK) {
+		ssize_t size = msgrcv(queue->object.id, message->buffer, message->capacity, (long)index,
+				      MSG_COPY | IPC_NOWAIT);
+
+		if (size >= 0) {
+			memcpy(&message->type, message->buffer, sizeof(message->type));
+			return locate(queue, message, (size_t)size, false);
+		}
+		if (errno != E2BIG)
+			return ipcu_queue_receive_failed(queue, errno);
+		result = grow(message, message->capacity * 2);
+	}
+	return result;
+}

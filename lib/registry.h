@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ * registry.h - one user's names: name -> kind, key, identifier, definition
+ */
+#ifndef REGISTRY_H
+#define REGISTRY_H
+
+#include <stdbool.h>
+
+#include "name.h"
+
+/* What the registry knows of a name. Updated as a whole or not at all. */
+struct ipcu_record {
+	int32_t kind;  /* enum ipcu_kind */
+	int32_t key;
+	int32_t id;
+	uint32_t state;
+	uint64_t definition[4]; /* the kind's own: count, parties, type, length... */
+	int64_t created;        /* seconds since 1970 */
+	int32_t creator;        /* process */
+	uint32_t reserved;
+};
+
+/*
+ * A creator first records what it is about to make. It holds the lock meanwhile,
+ * so who finds CREATING while holding the lock has found a dead creator's work.
+ */
+enum { IPCU_RECORD_LIVE = 1, IPCU_RECORD_CREATING = 2 };
+
+struct ipcu_registry {
+	struct registry_segment *segment; /* NULL: closed, or there is none */
+	uid_t owner;
+	int id;
+	int lock; /* semaphore held, or -1 */
+	bool writable;
+	bool keep; /* do not remove it on closing even if it is empty */
+};
+
+/* Attach the registry of OWNER to read. No registry is IPCU_OK with segment NULL. */
+enum ipcu_result ipcu_registry_open(struct ipcu_registry *registry, uid_t owner);
+void ipcu_registry_close(struct ipcu_registry *registry);
+
+/*
+ * Attach it to write and take its lock; with CREATE make it where there is none.
+ * IPCU_NOT_FOUND: there is none; IPCU_DENIED: not ours to write.
+ */
+enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner, bool create);
+
+/* Give the lock back, and remove a registry that holds no name any more. */
+void ipcu_registry_unlock_close(struct ipcu_registry *registry);
+
+/* Needs no lock. IPCU_NOT_FOUND; IPCU_SYSTEM: the registry is damaged. */
+enum ipcu_result ipcu_registry_find(struct ipcu_registry *registry, const char *name,
+				    struct ipcu_record *record);
+
+/* The next name at or after *CURSOR (start with 0), without the lock. False at the end. */
+bool ipcu_registry_next(struct ipcu_registry *registry, uint32_t *cursor,
+			char name[IPCU_NAME_MAX + 1], struct ipcu_record *record);
+
+/* Whether a name other than EXCEPT has KEY. Looks at every name. */
+bool ipcu_registry_has_key(struct ipcu_registry *registry, key_t key, const char *except);
+
+/* With the lock: add NAME or replace its record. IPCU_LIMIT: the registry is full. */
+enum ipcu_result ipcu_registry_put(struct ipcu_registry *registry, const char *name,
+				   const struct ipcu_record *record);
+
+/* With the lock: forget NAME; nothing happens if it is not there. */
+void ipcu_registry_drop(struct ipcu_registry *registry, const char *name);
+
+/* Whether the segment or semaphore ID is OWNER's registry or its lock. */
+bool ipcu_registry_is_key(uid_t owner, key_t key, bool lock);
+
+/* Remove what a killed process left of a registry: its lock, or an empty segment. */
+enum ipcu_result ipcu_registry_remove_stale(uid_t owner, bool dry_run, bool *found);
+
+#endif

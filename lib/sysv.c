@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ * sysv.c - the state of System V objects, and what the three families share
+ */
+#include <config.h>
+
+#include <errno.h>
+
+#include "ipcutils.h"
+#include "sysv.h"
+
+/* FOUND is what a *_STAT_ANY of ID returned: the identifier that lives in its slot. */
+static int same(int found, int id)
+{
+	if (found == id)
+		return 0;
+	if (found >= 0)
+		errno = EINVAL; /* another object in the same slot */
+	return -1;
+}
+
+int ipcu_stat_queue(int id, struct msqid_ds *state)
+{
+	if (same(msgctl(id, MSG_STAT_ANY, state), id) == 0)
+		return 0;
+	return errno == EINVAL ? msgctl(id, IPC_STAT, state) : -1; /* before Linux 4.17 */
+}
+
+int ipcu_stat_set(int id, struct semid_ds *state)
+{
+	union semun arg = { .buf = state };
+
+	if (same(semctl(id, 0, SEM_STAT_ANY, arg), id) == 0)
+		return 0;
+	return errno == EINVAL ? semctl(id, 0, IPC_STAT, arg) : -1;
+}
+
+int ipcu_stat_segment(int id, struct shmid_ds *state)
+{
+	if (same(shmctl(id, SHM_STAT_ANY, state), id) == 0)
+		return 0;
+	return errno == EINVAL ? shmctl(id, IPC_STAT, state) : -1;
+}
+
+int ipcu_family_get(enum ipcu_family family, key_t key)
+{
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		return msgget(key, 0);
+	case IPCU_FAMILY_SET:
+		return semget(key, 0, 0);
+	case IPCU_FAMILY_SEGMENT:
+		return shmget(key, 0, 0);
+	}
+	return -1;
+}
+
+int ipcu_family_stat(enum ipcu_family family, int id, struct ipc_perm *perm)
+{
+	struct msqid_ds queue;
+	struct semid_ds set;
+	struct shmid_ds segment;
+
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		if (ipcu_stat_queue(id, &queue) < 0)
+			return -1;
+		*perm = queue.msg_perm;
+		return 0;
+	case IPCU_FAMILY_SET:
+		if (ipcu_stat_set(id, &set) < 0)
+			return -1;
+		*perm = set.sem_perm;
+		return 0;
+	case IPCU_FAMILY_SEGMENT:
+		if (ipcu_stat_segment(id, &segment) < 0)
+			return -1;
+		*perm = segment.shm_perm;
+		return 0;
+	}
+	return -1;
+}
+
+int ipcu_family_remove(enum ipcu_family family, int id)
+{
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		return msgctl(id, IPC_RMID, NULL);
+	case IPCU_FAMILY_SET:
+		return semctl(id, 0, IPC_RMID);
+	case IPCU_FAMILY_SEGMENT:
+		return shmctl(id, IPC_RMID, NULL);
+	}
+	return -1;
+}
+
+bool ipcu_family_fresh(enum ipcu_family family, int id, pid_t creator)
+{
+	struct msqid_ds queue;
+	struct semid_ds set;
+	struct shmid_ds segment;
+
+	switch (family) {
+	case IPCU_FAMILY_QUEUE:
+		return ipcu_stat_queue(id, &queue) == 0 && queue.msg_stime == 0 && queue.msg_rtime == 0;
+	case IPCU_FAMILY_SET:
+		return ipcu_stat_set(id, &set) == 0 && set.sem_otime == 0;
+	case IPCU_FAMILY_SEGMENT:
+		return ipcu_stat_segment(id, &segment) == 0 && segment.shm_nattch == 0 &&
+		       segment.shm_cpid == creator;
+	}
+	return false;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ * sysv.h - what libcs leave out of the System V headers
+ *
+ * Linux's *_STAT_ANY (4.17) read an object's state whatever its mode is, which
+ * is what lets a sender who may only write verify whose queue it is. They are
+ * documented for an index into the kernel's table, but the kernel looks a whole
+ * identifier up just as well and returns the identifier it found: comparing the
+ * two tells a reused slot.
+ */
+#ifndef SYSV_H
+#define SYSV_H
+
+#include <stdbool.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+
+#ifndef HAVE_UNION_SEMUN
+union semun {
+	int val;
+	struct semid_ds *buf;
+	unsigned short *array;
+	struct seminfo *__buf;
+};
+#endif
+
+#ifndef MSG_STAT_ANY
+#define MSG_STAT_ANY 13
+#endif
+#ifndef SEM_STAT_ANY
+#define SEM_STAT_ANY 20
+#endif
+#ifndef SHM_STAT_ANY
+#define SHM_STAT_ANY 15
+#endif
+#ifndef MSG_EXCEPT
+#define MSG_EXCEPT 020000
+#endif
+#ifndef MSG_COPY
+#define MSG_COPY 040000
+#endif
+#ifndef SHM_DEST
+#define SHM_DEST 01000
+#endif
+#ifndef SHM_NORESERVE
+#define SHM_NORESERVE 010000
+#endif
+
+/* The key's member has three names. */
+#if defined(__GLIBC__)
+#define PERM_KEY(perm) ((perm).__key)
+#elif defined(__linux__)
+#define PERM_KEY(perm) ((perm).__ipc_perm_key)
+#else
+#define PERM_KEY(perm) ((perm).key)
+#endif
+
+/* The state of an object whatever its mode, or -1 with errno (EINVAL, EIDRM: gone). */
+int ipcu_stat_queue(int id, struct msqid_ds *state);
+int ipcu_stat_set(int id, struct semid_ds *state);
+int ipcu_stat_segment(int id, struct shmid_ds *state);
+
+/* The three families of objects, for what is the same in all. */
+enum ipcu_family { IPCU_FAMILY_QUEUE, IPCU_FAMILY_SET, IPCU_FAMILY_SEGMENT };
+
+int ipcu_family_get(enum ipcu_family family, key_t key); /* an existing one; -1 with errno */
+int ipcu_family_stat(enum ipcu_family family, int id, struct ipc_perm *perm);
+int ipcu_family_remove(enum ipcu_family family, int id);
+
+/* Whether nobody has used it since process CREATOR made it. */
+bool ipcu_family_fresh(enum ipcu_family family, int id, pid_t creator);
+
+#endif
