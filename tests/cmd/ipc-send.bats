@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# ipc-send.bats - what ipc-send promises
+
+bats_require_minimum_version 1.5.0
+load ../helper
+
+@test "a message given as argument arrives" {
+	ipc-send q1 hello
+	[ "$(ipc-recv q1)" = hello ]
+}
+
+@test "each line of stdin is a message, the last one needs no newline" {
+	printf 'one\ntwo\nthree' | ipc-send q1
+	[ "$(field q1 MESSAGES)" = 3 ]
+	[ "$(ipc-recv -a q1)" = "$(printf 'one\ntwo\nthree')" ]
+}
+
+@test "without a name it is a usage error" {
+	fails 2 ipc-send
+	[[ $stderr == *"give its NAME"* ]]
+}

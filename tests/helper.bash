@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+# helper.bash - what the bats tests share. Load it with: load ../helper
+#
+# A test may use any names: teardown removes all that the user has. Objects it makes on
+# keys it must remove by itself. Nothing here waits for a fixed time: until_true polls
+# for what is waited for, with a deadline.
+
+DEADLINE=${DEADLINE:-20} # seconds until anything that should happen must have happened
+
+setup() {
+	export LC_ALL=C.UTF-8
+	TMP=$BATS_TEST_TMPDIR
+	CHILDREN=()
+}
+
+teardown() {
+	local pid
+	for pid in "${CHILDREN[@]}"; do
+		if kill -KILL "$pid" 2>/dev/null; then
+			wait "$pid" 2>/dev/null
+		fi
+	done
+	ipc-rm --quiet --force --all
+	ipc-rm --quiet --stale --older-than=0
+}
+
+# Run in the background; its process is $! and is ended by teardown. File descriptor 3
+# is bats' own and would keep it waiting.
+background() {
+	"$@" 3>&- &
+	CHILDREN+=($!)
+}
+
+# until_true COMMAND...: poll until it succeeds; fail after DEADLINE seconds.
+until_true() {
+	local end=$((SECONDS + DEADLINE))
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $end ]; then
+			echo "deadline: $*" >&2
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# finish PID [STATUS]: wait for a background process and compare its status.
+finish() {
+	local pid=$1 wanted=${2:-0} status=0
+	until_true gone "$pid" || kill -KILL "$pid"
+	wait "$pid" || status=$?
+	if [ $status -ne "$wanted" ]; then
+		echo "process $pid ended with $status, not $wanted" >&2
+		return 1
+	fi
+}
+
+# Whether PID has ended, waited for or not.
+gone() {
+	local state
+	state=$(sed 's/.*) //; s/ .*//' /proc/"$1"/stat 2>/dev/null) || return 0
+	[ -z "$state" ] || [ "$state" = Z ]
+}
+
+# Whether a thread of PID sleeps in a System V call.
+blocked() {
+	local file number
+	for file in /proc/"$1"/task/*/syscall; do
+		read -r number _ <"$file" || continue
+		case $(uname -m)/$number in
+		x86_64/65 | x86_64/69 | x86_64/70 | x86_64/220) return 0 ;;
+		aarch64/188 | aarch64/189 | aarch64/192 | aarch64/193) return 0 ;;
+		i?86/117 | i?86/400 | i?86/401 | i?86/420) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# The value of a column of ipc-ls: field NAME COLUMN.
+field() {
+	ipc-ls --noheadings -o "$2" "$1" | tr -d ' '
+}
+
+need_root() {
+	[ "$IPC_TEST_NAMESPACE" = root ] || skip "needs root: $1"
+}
+
+need_namespace() {
+	[ "$IPC_TEST_NAMESPACE" != none ] || skip "needs an IPC namespace of its own: $1"
+}
+
+need() {
+	command -v "$1" >/dev/null || skip "$1 is not installed"
+}
+
+# Run as another user: as 1000 ipc-send root/q1 x. The commands are copied to where any user
+# can read them, for a build tree may be closed to others.
+as() {
+	local uid=$1 program=$2
+	shift 2
+	if [ ! -d "$BATS_RUN_TMPDIR/as" ]; then
+		mkdir -m 755 "$BATS_RUN_TMPDIR/as"
+		chmod 755 "$BATS_RUN_TMPDIR"
+		cp "$IPC_BUILDDIR"/bin/ipc-* "$BATS_RUN_TMPDIR/as/" 2>/dev/null
+	fi
+	PATH="$BATS_RUN_TMPDIR/as:$PATH" setpriv --reuid="$uid" --regid="$uid" --clear-groups -- "$program" "$@"
+}
+
+# fails STATUS COMMAND...: run it, expect that exit status; its stderr is in $stderr, stdout in $output.
+fails() {
+	local wanted=$1
+	shift
+	run --separate-stderr "$@"
+	if [ "$status" -ne "$wanted" ]; then
+		echo "status $status, not $wanted: $*" >&2
+		echo "stdout: $output" >&2
+		echo "stderr: $stderr" >&2
+		return 1
+	fi
+}
