@@ -17,6 +17,17 @@
 
 extern char **environ;
 
+char **cli_split_command(int *argc, char **argv)
+{
+	for (int i = 1; i < *argc; i++)
+		if (strcmp(argv[i], "--") == 0) {
+			*argc = i;
+			argv[i] = NULL;
+			return argv + i + 1;
+		}
+	return NULL;
+}
+
 static int status_of_errno(int errnum)
 {
 	return errnum == ENOENT || errnum == ENOTDIR ? CLI_NOT_FOUND : CLI_CANNOT_RUN;

@@ -9,6 +9,13 @@
 
 enum { CLI_CANNOT_RUN = 126, CLI_NOT_FOUND = 127, CLI_BY_SIGNAL = 128 };
 
+/*
+ * The COMMAND behind the first "--" of ARGV, or NULL if there is no "--"; its first
+ * word is NULL if nothing follows. *ARGC is cut down to what stands before: getopt
+ * moves words across "--", and then nobody knows where COMMAND began.
+ */
+char **cli_split_command(int *argc, char **argv);
+
 /* 0 if execvp(3) would find COMMAND; else 126 or 127 with errno. */
 int cli_find_command(const char *command);
 

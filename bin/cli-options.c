@@ -108,7 +108,10 @@ const struct argp cli_json = { .options = json_options, .parser = parse_json };
 
 /* ---- -q -v -h --usage -V, and what completion asks ------------------------- */
 
-/* "-t<TAB>--timeout=<TAB>what it does", a line for each option of the whole tree. */
+/*
+ * "-t<TAB>--timeout=<TAB>what it does", a line for each option of the whole tree;
+ * a verb has neither letter nor dashes: "<TAB>run<TAB>what it does".
+ */
 static void print_options(const struct argp *argp)
 {
 	for (const struct argp_option *o = argp->options; o && (o->name || o->key || o->doc); o++) {
@@ -116,7 +119,7 @@ static void print_options(const struct argp *argp)
 			continue;
 		if (o->key > 0x20 && o->key < 0x7f)
 			printf("-%c", o->key);
-		printf("\t--%s%s\t%s\n", o->name, !o->arg ? "" : o->flags & OPTION_ARG_OPTIONAL ? "[=]" : "=",
+		printf("\t%s%s%s\t%s\n", o->flags & OPTION_DOC ? "" : "--", o->name, !o->arg ? "" : o->flags & OPTION_ARG_OPTIONAL ? "[=]" : "=",
 		       o->doc ? o->doc : "");
 	}
 	for (const struct argp_child *child = argp->children; child && child->argp; child++)

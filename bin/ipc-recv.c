@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli-exec.h"
 #include "cli-interrupt.h"
 #include "cli-options.h"
 #include "parse.h"
@@ -58,6 +59,8 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 		return 0;
 	if (options->name_count == 0)
 		wrong = "which queue? give its NAME";
+	else if (options->command && !options->command[0])
+		wrong = "which COMMAND? give it behind --";
 	else if (options->follow + options->all + (options->count > 0) > 1)
 		wrong = "only one of --count, --follow and --all can be given";
 	else if (options->peek && (options->follow || options->count > 0 || options->command))
@@ -79,19 +82,6 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 		options->format.end = "\n";
 		options->format.end_size = 1;
 	}
-	return 0;
-}
-
-static error_t parse_argument(struct argp_state *state, struct recv_options *options, char *arg)
-{
-	/* The first word behind "--", and all that follow it, are the COMMAND. */
-	if (state->quoted && state->next > state->quoted) {
-		if (!options->command)
-			options->command = state->argv + state->next - 1;
-		state->next = state->argc;
-		return 0;
-	}
-	options->names[options->name_count++] = arg;
 	return 0;
 }
 
@@ -142,7 +132,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->keep_going = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		return parse_argument(state, options, arg);
+		options->names[options->name_count++] = arg;
+		return 0;
 	case ARGP_KEY_END:
 		return complete(state, options);
 	}
@@ -246,6 +237,7 @@ int ipc_recv(int argc, char **argv)
 	size_t opened = 0;
 	int status;
 
+	options.command = cli_split_command(&argc, argv);
 	options.names = calloc((size_t)argc + 1, sizeof(*options.names));
 	from.queues = calloc((size_t)argc + 1, sizeof(*from.queues));
 	status = options.names && from.queues ? 0 : IPCU_LIMIT;
