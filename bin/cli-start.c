@@ -13,22 +13,37 @@
 #include "parse.h"
 #include "queue.h"
 
-int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
-	      struct cli_options *options, void *input)
+static int parse(const struct argp *argp, const char *command, int argc, char **argv,
+		 struct cli_options *options, void *input, unsigned flags)
 {
-	static char nobody[] = "ipcutils";
+	char *nothing[] = { (char *)command, NULL };
 
 	options->command = command;
 	options->timeout = IPCU_FOREVER;
-	if (argc < 1 || !argv[0]) {
-		char *none[] = { nobody, NULL };
-
-		return argp_parse(argp, 1, none, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
-											    : IPCU_OK;
+	if (argc < 1 || !argv[0]) { /* execve(2) allows it */
+		argc = 1;
+		argv = nothing;
 	}
 	argv[0] = (char *)command; /* what argp calls us in its messages */
-	return argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
-										       : IPCU_OK;
+	return argp_parse(argp, argc, argv, flags | ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
+											       : IPCU_OK;
+}
+
+int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
+	      struct cli_options *options, void *input)
+{
+	return parse(argp, command, argc, argv, options, input, 0);
+}
+
+int cli_parse_in_order(const struct argp *argp, const char *command, int argc, char **argv,
+		       struct cli_options *options, void *input)
+{
+	return parse(argp, command, argc, argv, options, input, ARGP_IN_ORDER);
+}
+
+bool cli_is_command(const struct argp_state *state)
+{
+	return state->quoted && state->next > state->quoted;
 }
 
 int cli_bad_option(struct argp_state *state, const char *option)
@@ -108,12 +123,12 @@ const struct timespec *cli_deadline(const struct cli_options *options, struct ti
 	return storage;
 }
 
-int cli_finish(int status)
+int cli_finish(int status, const char *command)
 {
 	int failed = ferror(stdout);
 
 	if (fflush(stdout) == 0 && !failed)
 		return status;
-	fprintf(stderr, "%s: write error: %s\n", "ipcutils", strerror(errno));
+	fprintf(stderr, "%s: write error: %s\n", command, strerror(errno));
 	return status ? status : IPCU_SYSTEM;
 }

@@ -30,6 +30,14 @@ struct cli_options {
 int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
 	      struct cli_options *options, void *input);
 
+/*
+ * The same for a command that takes a COMMAND behind "--": arguments come in their order, so
+ * that those behind it, which cli_is_command() tells, are not mixed with those before.
+ */
+int cli_parse_in_order(const struct argp *argp, const char *command, int argc, char **argv,
+		       struct cli_options *options, void *input);
+bool cli_is_command(const struct argp_state *state);
+
 /* "--OPTION: what ipcu_last_error says"; returns EINVAL for the parser to return. */
 int cli_bad_option(struct argp_state *state, const char *option);
 
@@ -53,6 +61,6 @@ int cli_not_now(const struct cli_options *options);
 const struct timespec *cli_deadline(const struct cli_options *options, struct timespec *storage);
 
 /* The one place that leaves: flush and check stdout; a failed write turns success into 8. */
-int cli_finish(int status);
+int cli_finish(int status, const char *command);
 
 #endif

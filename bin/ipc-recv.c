@@ -17,11 +17,11 @@
 #include "recv.h"
 
 static const struct argp_option table[] = {
-	{ NULL, 0, NULL, 0, "How many:", 1 },
-	{ "count", 'c', "N", 0, "N messages instead of one", 1 },
-	{ "follow", 'f', NULL, 0, "until a signal comes or stdout's reader is gone", 1 },
-	{ "all", 'a', NULL, 0, "all that is there now, without waiting", 1 },
-	{ "peek", 'p', NULL, 0, "show without taking", 1 },
+	{ NULL, 0, NULL, 0, "How many:", 0 },
+	{ "count", 'c', "N", 0, "N messages instead of one", 0 },
+	{ "follow", 'f', NULL, 0, "until a signal comes or stdout's reader is gone", 0 },
+	{ "all", 'a', NULL, 0, "all that is there now, without waiting", 0 },
+	{ "peek", 'p', NULL, 0, "show without taking", 0 },
 	{ NULL, 0, NULL, 0, "Which:", 1 },
 	{ "type", 'T', "N", 0, "only messages of type N", 1 },
 	{ "max-type", CLI_MAX_TYPE, "N", 0, "the lowest type first, none above N", 1 },
@@ -242,7 +242,7 @@ int ipc_recv(int argc, char **argv)
 	from.queues = calloc((size_t)argc + 1, sizeof(*from.queues));
 	status = options.names && from.queues ? 0 : IPCU_LIMIT;
 	if (!status)
-		status = cli_parse(&argp, "ipc-recv", argc, argv, &options.common, &options);
+		status = cli_parse_in_order(&argp, "ipc-recv", argc, argv, &options.common, &options);
 	while (!status && !options.common.finished && opened < options.name_count) {
 		status = cli_status(&options.common, options.names[opened],
 				    ipcu_queue_open(&from.queues[opened], options.names[opened],

@@ -9,5 +9,7 @@ int COMMAND(int argc, char **argv);
 
 int main(int argc, char **argv)
 {
-	return cli_finish(COMMAND(argc, argv));
+	int status = COMMAND(argc, argv);
+
+	return cli_finish(status, argc > 0 && argv[0] ? argv[0] : "ipcutils");
 }

@@ -43,22 +43,22 @@ key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate)
 	}
 }
 
-static enum ipcu_result check_plain(const char *name, const char *typed)
+static enum ipcu_result check_plain(const char *name)
 {
 	size_t length = strlen(name);
 
 	if (length == 0)
-		return ipcu_fail(IPCU_USAGE, "'%s': the name is empty", typed);
+		return ipcu_fail(IPCU_USAGE, "the name is empty");
 	if (length > IPCU_NAME_MAX)
-		return ipcu_fail(IPCU_USAGE, "'%s': the name has %zu bytes, more than %d", typed,
-				 length, IPCU_NAME_MAX);
+		return ipcu_fail(IPCU_USAGE, "the name has %zu bytes, more than %d", length,
+				 IPCU_NAME_MAX);
 	if (name[0] == '-' || name[0] == '.')
-		return ipcu_fail(IPCU_USAGE, "'%s': a name cannot start with '%c'", typed, name[0]);
+		return ipcu_fail(IPCU_USAGE, "a name cannot start with '%c'", name[0]);
 	for (const char *at = name; *at; at++) {
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			return ipcu_fail(IPCU_USAGE, "a name cannot hold control characters");
 		if (*at == ' ' || *at == '/' || *at == ':') {
-			ipcu_fail(IPCU_USAGE, "'%s': a name cannot hold '%c'", typed, *at);
+			ipcu_fail(IPCU_USAGE, "a name cannot hold '%c'", *at);
 			if (*at == ':')
 				ipcu_hint("the forms with a colon are key:KEY, id:ID and ftok:PATH[:P]");
 			return IPCU_USAGE;
@@ -119,7 +119,7 @@ enum ipcu_result ipcu_name_user(const char *user, uid_t *uid)
 }
 
 /* PATH[:P]; P is a number from 1 to 255 or one character that is not a digit. */
-static enum ipcu_result read_ftok(struct ipcu_name *name, const char *text, const char *typed)
+static enum ipcu_result read_ftok(struct ipcu_name *name, const char *text)
 {
 	const char *colon = strrchr(text, ':');
 	char path[4096];
@@ -135,7 +135,7 @@ static enum ipcu_result read_ftok(struct ipcu_name *name, const char *text, cons
 			length = (size_t)(colon - text);
 	}
 	if (length == 0 || length >= sizeof(path))
-		return ipcu_fail(IPCU_USAGE, "'%s': the path is %s", typed, length ? "too long" : "empty");
+		return ipcu_fail(IPCU_USAGE, "the path is %s", length ? "too long" : "empty");
 	memcpy(path, text, length);
 	path[length] = '\0';
 	name->key = ftok(path, (int)project);
@@ -158,11 +158,11 @@ static enum ipcu_result read_raw(struct ipcu_name *name, const char *typed)
 	}
 	name->form = IPCU_NAME_KEY;
 	if (strncmp(typed, "ftok:", 5) == 0)
-		return read_ftok(name, typed + 5, typed);
+		return read_ftok(name, typed + 5);
 	if (ipcu_parse_any_base(typed + 4, UINT32_MAX, &number) != IPCU_OK)
 		return IPCU_USAGE;
 	if (number == (uint64_t)IPC_PRIVATE) {
-		ipcu_fail(IPCU_USAGE, "'%s': key 0 is IPC_PRIVATE, which names no object", typed);
+		ipcu_fail(IPCU_USAGE, "key 0 is IPC_PRIVATE, which names no object");
 		ipcu_hint("a private object is reached by its identifier: id:ID (ipc-ls -a)");
 		return IPCU_USAGE;
 	}
@@ -184,7 +184,7 @@ enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed)
 	slash = strchr(typed, '/');
 	if (slash)
 		plain = slash + 1;
-	result = check_plain(plain, typed);
+	result = check_plain(plain);
 	if (result == IPCU_OK && slash) {
 		char owner[256];
 
@@ -207,7 +207,7 @@ enum ipcu_result ipcu_name_key(const char *typed, key_t *key)
 	if (result != IPCU_OK)
 		return result;
 	if (name.form == IPCU_NAME_ID)
-		return ipcu_fail(IPCU_USAGE, "'%s': an identifier has no key of its own", typed);
+		return ipcu_fail(IPCU_USAGE, "an identifier has no key of its own");
 	*key = name.form == IPCU_NAME_KEY ? name.key : ipcu_name_derive(name.owner, name.name, 0);
 	return IPCU_OK;
 }
