@@ -13,8 +13,8 @@
 #include "parse.h"
 #include "queue.h"
 
-static int parse(const struct argp *argp, const char *command, int argc, char **argv,
-		 struct cli_options *options, void *input, unsigned flags)
+int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
+	      struct cli_options *options, void *input)
 {
 	char *nothing[] = { (char *)command, NULL };
 
@@ -25,25 +25,8 @@ static int parse(const struct argp *argp, const char *command, int argc, char **
 		argv = nothing;
 	}
 	argv[0] = (char *)command; /* what argp calls us in its messages */
-	return argp_parse(argp, argc, argv, flags | ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
-											       : IPCU_OK;
-}
-
-int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
-	      struct cli_options *options, void *input)
-{
-	return parse(argp, command, argc, argv, options, input, 0);
-}
-
-int cli_parse_in_order(const struct argp *argp, const char *command, int argc, char **argv,
-		       struct cli_options *options, void *input)
-{
-	return parse(argp, command, argc, argv, options, input, ARGP_IN_ORDER);
-}
-
-bool cli_is_command(const struct argp_state *state)
-{
-	return state->quoted && state->next > state->quoted;
+	return argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
+										       : IPCU_OK;
 }
 
 int cli_bad_option(struct argp_state *state, const char *option)

@@ -30,14 +30,6 @@ struct cli_options {
 int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
 	      struct cli_options *options, void *input);
 
-/*
- * The same for a command that takes a COMMAND behind "--": arguments come in their order, so
- * that those behind it, which cli_is_command() tells, are not mixed with those before.
- */
-int cli_parse_in_order(const struct argp *argp, const char *command, int argc, char **argv,
-		       struct cli_options *options, void *input);
-bool cli_is_command(const struct argp_state *state);
-
 /* "--OPTION: what ipcu_last_error says"; returns EINVAL for the parser to return. */
 int cli_bad_option(struct argp_state *state, const char *option);
 

@@ -242,7 +242,7 @@ int ipc_recv(int argc, char **argv)
 	from.queues = calloc((size_t)argc + 1, sizeof(*from.queues));
 	status = options.names && from.queues ? 0 : IPCU_LIMIT;
 	if (!status)
-		status = cli_parse_in_order(&argp, "ipc-recv", argc, argv, &options.common, &options);
+		status = cli_parse(&argp, "ipc-recv", argc, argv, &options.common, &options);
 	while (!status && !options.common.finished && opened < options.name_count) {
 		status = cli_status(&options.common, options.names[opened],
 				    ipcu_queue_open(&from.queues[opened], options.names[opened],
