@@ -34,6 +34,9 @@ struct ipcu_kind_ops {
 
 	/* Before the object itself is removed: what else belongs to it. May be NULL. */
 	void (*remove)(int id, const struct ipcu_record *record);
+
+	/* After it was removed, by whatever name: what it alone led to. May be NULL. */
+	void (*removed)(int id);
 };
 
 /* The ops of KIND, or NULL. */

@@ -40,6 +40,7 @@ const struct ipcu_kind_ops ipcu_queue_ops = {
 	.call = "msgget",
 	.create = create,
 	.adopt = adopt,
+	.removed = ipcu_spill_remove_all,
 };
 
 enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struct ipcu_open *how)

@@ -338,8 +338,9 @@ enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t
 		result = lock(registry);
 		if (result == IPCU_OK && still_there(registry))
 			return IPCU_OK;
+		/* Its last name went while we came: the lock goes too, or it would be left behind. */
 		if (registry->lock >= 0)
-			give(registry->lock);
+			semctl(registry->lock, 0, IPC_RMID);
 		registry->lock = -1;
 		ipcu_registry_close(registry);
 		if (result != IPCU_OK)

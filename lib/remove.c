@@ -56,13 +56,17 @@ static enum ipcu_result check_unused(enum ipcu_kind kind, enum ipcu_family famil
 
 /* ---- one object --------------------------------------------------------- */
 
-static enum ipcu_result destroy(enum ipcu_family family, int id, const struct ipc_perm *perm)
+static enum ipcu_result destroy(const struct ipcu_kind_ops *ops, enum ipcu_family family, int id,
+				const struct ipc_perm *perm)
 {
 	static const char *const calls[] = { "msgctl", "semctl", "shmctl" };
 	int errnum;
 
-	if (ipcu_family_remove(family, id) == 0)
+	if (ipcu_family_remove(family, id) == 0) {
+		if (ops && ops->removed)
+			ops->removed(id);
 		return IPCU_OK;
+	}
 	errnum = errno == EINVAL ? EIDRM : errno;
 	ipcu_fail_call(calls[family], errnum, "cannot remove it");
 	if (errnum == EPERM || errnum == EACCES)
@@ -101,7 +105,7 @@ static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind 
 	result = flags & IPCU_REMOVE_FORCE ? IPCU_OK : check_unused(kinds[family], family, id, NULL);
 	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
 		return result;
-	return destroy(family, id, &perm);
+	return destroy(ipcu_kind_ops(kinds[family]), family, id, &perm);
 }
 
 static enum ipcu_result remove_named(struct ipcu_registry *registry, const char *name,
@@ -131,7 +135,7 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 	if (ops->remove)
 		ops->remove(id, &record);
 	/* Object first: a name without one is noticed, an object without a name would be lost. */
-	result = destroy(ops->family, id, &perm);
+	result = destroy(ops, ops->family, id, &perm);
 	if (result == IPCU_OK || result == IPCU_NOT_FOUND)
 		ipcu_registry_drop(registry, name);
 	return result;

@@ -214,6 +214,36 @@ static bool unreachable(const struct spill_header *header)
 	return !is_queued(header->queue, header->nonce);
 }
 
+/* Whether segment ID may be a body of ours that nobody has attached. */
+static bool is_idle(int id, struct shmid_ds *state)
+{
+	return ipcu_stat_segment(id, state) == 0 && state->shm_nattch == 0 &&
+	       ((uint32_t)PERM_KEY(state->shm_perm) & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX &&
+	       state->shm_segsz >= sizeof(struct spill_header) &&
+	       (state->shm_perm.uid == geteuid() || state->shm_perm.cuid == geteuid());
+}
+
+void ipcu_spill_remove_all(int queue)
+{
+	struct shm_info info;
+	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+
+	for (int slot = 0; slot <= last; slot++) {
+		struct spill_header *header;
+		struct shmid_ds state;
+		int id = shmctl(slot, SHM_STAT_ANY, &state);
+
+		if (id < 0 || !is_idle(id, &state))
+			continue;
+		header = shmat(id, NULL, SHM_RDONLY);
+		if (header == (void *)-1)
+			continue;
+		if (memcmp(header->magic, magic, sizeof(magic)) == 0 && header->queue == queue)
+			shmctl(id, IPC_RMID, NULL);
+		shmdt(header);
+	}
+}
+
 bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity)
 {
 	struct spill_header *header;
@@ -221,10 +251,7 @@ bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity)
 	time_t touched;
 	bool stale = false;
 
-	if (ipcu_stat_segment(id, &state) < 0 || state.shm_nattch != 0 ||
-	    ((uint32_t)PERM_KEY(state.shm_perm) & IPCU_SPILL_MASK) != IPCU_SPILL_PREFIX ||
-	    state.shm_segsz < sizeof(*header) ||
-	    (state.shm_perm.uid != geteuid() && state.shm_perm.cuid != geteuid()))
+	if (!is_idle(id, &state))
 		return false;
 	touched = state.shm_ctime > state.shm_dtime ? state.shm_ctime : state.shm_dtime;
 	if (time(NULL) - touched < seconds)

@@ -36,6 +36,9 @@ enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *
 				   size_t message_size, bool take, void **mapping,
 				   const void **body, size_t *size);
 
+/* Remove the bodies of what was in QUEUE, which was itself removed. */
+void ipcu_spill_remove_all(int queue);
+
 /*
  * Whether segment ID is a big message's that nobody can receive any more and that was
  * last touched SECONDS or more ago. Fills WHAT.

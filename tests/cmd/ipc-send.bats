@@ -19,3 +19,12 @@ load ../helper
 	fails 2 ipc-send
 	[[ $stderr == *"give its NAME"* ]]
 }
+
+@test "removing a queue removes the bodies of its big messages" {
+	head -c 100000 /dev/zero | ipc-send -w q1
+	head -c 100000 /dev/zero | ipc-send -w q2
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 2 ]
+	ipc-rm q1
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 1 ]
+	[ "$(ipc-recv -r q2 | wc -c)" = 100000 ]
+}
