@@ -96,6 +96,9 @@ static const struct argp argp = {
 	.children = children,
 };
 
+/* From this size on a message may need a segment, which a signal must not leave behind. */
+#define PERHAPS_BIG 1024
+
 static int send_arguments(ipcu_queue *queue, const struct options *options)
 {
 	struct timespec storage;
@@ -103,10 +106,12 @@ static int send_arguments(ipcu_queue *queue, const struct options *options)
 
 	for (int i = 0; i < options->message_count;) {
 		size_t size = strlen(options->messages[i]);
-		enum ipcu_result result =
-			ipcu_queue_send(queue, options->type, options->messages[i], size,
-					cli_deadline(&options->common, &storage));
+		enum ipcu_result result;
 
+		if (size >= PERHAPS_BIG)
+			cli_interrupts_start();
+		result = ipcu_queue_send(queue, options->type, options->messages[i], size,
+					 cli_deadline(&options->common, &storage));
 		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted())
 			continue;
 		if (result != IPCU_OK)

@@ -28,3 +28,16 @@ load ../helper
 	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 1 ]
 	[ "$(ipc-recv -r q2 | wc -c)" = 100000 ]
 }
+
+@test "a signal while a big message waits for room leaves nothing behind" {
+	need_namespace "counts all objects"
+	ipc-send -n q1 "$(head -c 8000 /dev/zero | tr '\0' x)" "$(head -c 8000 /dev/zero | tr '\0' x)" \
+		"$(head -c 380 /dev/zero | tr '\0' x)"
+	background ipc-send q1 "$(head -c 20000 /dev/zero | tr '\0' x)"
+	local sender=$!
+	until_true blocked $sender
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 1 ]
+	kill -TERM $sender
+	finish $sender 143
+	run -1 grep -c 'big message' <(ipc-ls -a --noheadings -o STATE)
+}
