@@ -91,6 +91,8 @@ static void describe(struct ipcu_info *info, struct ipcu_registry *registry, con
 		info->id = record->id;
 	}
 	info->key = record->key;
+	if (!info->gone && ipcu_kind_ops(info->kind)->describe)
+		ipcu_kind_ops(info->kind)->describe(info);
 }
 
 /* ---- all objects -------------------------------------------------------- */

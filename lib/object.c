@@ -131,12 +131,11 @@ void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name)
 		id = ipcu_family_get(ops->family, record.key);
 		if (id >= 0 && ipcu_family_stat(ops->family, id, &perm) == 0 &&
 		    perm.cuid == registry->owner &&
-		    ipcu_family_fresh(ops->family, id, record.creator)) {
-			if (ops->remove)
-				ops->remove(id, &record);
+		    ipcu_family_fresh(ops->family, id, record.creator))
 			ipcu_family_remove(ops->family, id);
-		}
 	}
+	if (ops && ops->remove)
+		ops->remove(record.id, &record);
 	ipcu_registry_drop(registry, name);
 }
 

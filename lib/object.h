@@ -32,11 +32,17 @@ struct ipcu_kind_ops {
 	 */
 	enum ipcu_result (*in_use)(int id, const struct ipcu_record *record);
 
-	/* Before the object itself is removed: what else belongs to it. May be NULL. */
+	/*
+	 * With the lock, when the object itself is gone, by whose hand ever: remove what else
+	 * belonged to the name, as far as RECORD leads to it. May be NULL.
+	 */
 	void (*remove)(int id, const struct ipcu_record *record);
 
 	/* After it was removed, by whatever name: what it alone led to. May be NULL. */
 	void (*removed)(int id);
+
+	/* Fill in what the kind's INFO has beyond the kernel's own state. May be NULL. */
+	void (*describe)(struct ipcu_info *info);
 };
 
 /* The ops of KIND, or NULL. */

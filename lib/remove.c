@@ -125,19 +125,20 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 	ops = ipcu_kind_ops((enum ipcu_kind)record.kind);
 	if (!ops || !ipcu_object_verify(registry, name, &record, &id, &perm)) {
 		if (!(flags & IPCU_REMOVE_DRY_RUN))
-			ipcu_registry_drop(registry, name);
+			ipcu_object_clear_up(registry, name);
 		return ipcu_fail(IPCU_NOT_FOUND, "it was already removed by another program");
 	}
 	if (!(flags & IPCU_REMOVE_FORCE))
 		result = check_unused(ops->kind, ops->family, id, &record);
 	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
 		return result;
-	if (ops->remove)
-		ops->remove(id, &record);
 	/* Object first: a name without one is noticed, an object without a name would be lost. */
 	result = destroy(ops, ops->family, id, &perm);
-	if (result == IPCU_OK || result == IPCU_NOT_FOUND)
-		ipcu_registry_drop(registry, name);
+	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
+		return result;
+	if (ops->remove)
+		ops->remove(id, &record);
+	ipcu_registry_drop(registry, name);
 	return result;
 }
 
