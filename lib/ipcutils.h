@@ -70,10 +70,10 @@ struct ipcu_error {
 	char hint[512];          /* what to do about it, or "" */
 };
 
-/* Never NULL; valid until the thread ends, rewritten by its next failing call. */
+/* The last error of the calling thread: never NULL; valid until the thread ends, rewritten by its next failing call. */
 const struct ipcu_error *ipcu_last_error(void);
 
-/* "0.1.0"; static storage. */
+/* The version of the library, like "0.1.0"; static storage. */
 const char *ipcu_version(void);
 
 /* ---------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ enum ipcu_kind {
 	IPCU_KIND_PIPE = 6
 };
 
-/* "queue", "semaphore", ...; static storage; "object" for an unknown one. */
+/* The word for a kind: "queue", "semaphore" and so on, "object" for an unknown one; static storage. */
 const char *ipcu_kind_name(enum ipcu_kind kind);
 
 enum ipcu_create {
@@ -225,7 +225,7 @@ enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *mess
 				    const struct timespec *deadline);
 
 /*
- * The same from whichever of COUNT queues has one first; *WHICH is its index.
+ * Take one message from whichever of COUNT queues has one first; *WHICH is its index.
  * Blocked it uses no CPU, one thread a queue. A message of zero bytes that
  * comes to a second queue in the same instant goes back to the end of its own.
  *
@@ -257,14 +257,18 @@ enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, si
 				     const struct ipcu_select *select,
 				     const struct timespec *deadline);
 
-/* How many messages and bytes are queued, and how many bytes may be (msgctl(2)). */
+/* The state of a queue. */
 struct ipcu_queue_info {
 	uint64_t messages;
 	uint64_t bytes;
 	uint64_t bytes_max;
 	bool named; /* opened by name: big messages work */
 };
-/* IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM. */
+/*
+ * How many messages and bytes are queued, and how many bytes may be (msgctl(2)).
+ *
+ * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM.
+ */
 enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *info);
 
 /* ---------------------------------------------------------------------- */
@@ -310,7 +314,7 @@ typedef enum ipcu_result (*ipcu_list_fn)(const struct ipcu_info *info, void *con
  */
 enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *context);
 
-/* The same for one object. Results: those of names, and what FN returned. */
+/* Call FN for one object, as ipcu_list does. Results: those of names, and what FN returned. */
 enum ipcu_result ipcu_list_one(const char *name, ipcu_list_fn fn, void *context);
 
 /* One kernel limit. All strings have static storage. */
