@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# fish completion for ipcutils: options come from the programs, names from ipc-ls.
+
+function __ipcutils_options
+    set -l command (commandline -opc)[1]
+    $command --complete-options 2>/dev/null | string replace -r '^[^\t]*\t(--[a-z-]+)[^\t]*\t' '$1\t'
+end
+
+function __ipcutils_names
+    ipc-ls --noheadings -o NAME,KIND 2>/dev/null | string replace -r '^(\S+)\s+(\S+)$' '$1\t$2'
+end
+
+function __ipcutils_wants_option
+    string match -q -- '-*' (commandline -ct)
+end
+
+function __ipcutils_in_command
+    contains -- -- (commandline -opc)
+end
+
+for command in ipc-ls ipc-recv ipc-rm ipc-send
+    complete -c $command -f
+    complete -c $command -n 'not __ipcutils_in_command; and __ipcutils_wants_option' -a '(__ipcutils_options)'
+    complete -c $command -n 'not __ipcutils_in_command; and not __ipcutils_wants_option' -a '(__ipcutils_names)'
+    complete -c $command -n __ipcutils_in_command -a '(__fish_complete_subcommand --commandline)'
+end
+complete -c ipc-ls -c ipc-rm -s k -l kind -x -a 'queue semaphore barrier event memory pipe'
+complete -c ipc-ls -l user -x -a '(__fish_complete_users)'
