@@ -15,24 +15,35 @@ function escape(text)
 	return text
 }
 
+# Paragraph breaks in a row, or right behind a heading, are one too many.
+function new_paragraph()
+{
+	if (!broken)
+		print ".PP"
+	broken = 1
+}
+
 # A comment as paragraphs: blank lines part them, indented lines stay as they are.
 function paragraphs(text,    lines, count, i, line, verbatim)
 {
 	count = split(text, lines, "\n")
+	broken = 1
 	for (i = 1; i <= count; i++) {
 		line = lines[i]
 		if (line ~ /^ +[^ ]/ && !verbatim) {
-			print ".PP"
+			new_paragraph()
 			print ".nf"
 			verbatim = 1
 		} else if (line !~ /^ +[^ ]/ && verbatim) {
 			print ".fi"
 			verbatim = 0
 		}
-		if (line == "")
-			print ".PP"
-		else
-			print escape(verbatim ? line : strip(line))
+		if (line == "") {
+			new_paragraph()
+			continue
+		}
+		print escape(verbatim ? line : strip(line))
+		broken = 0
 	}
 	if (verbatim)
 		print ".fi"
