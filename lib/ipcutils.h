@@ -43,6 +43,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
 
 /* ---------------------------------------------------------------------- */
 /* Results and errors                                                      */
@@ -378,6 +381,9 @@ typedef void (*ipcu_stale_fn)(const char *what, void *context);
 enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_fn fn,
 				   void *context);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif
