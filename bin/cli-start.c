@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,38 +30,67 @@ int cli_parse(const struct argp *argp, const char *command, int argc, char **arg
 										       : IPCU_OK;
 }
 
-int cli_bad_option(struct argp_state *state, const char *option)
+/* What was typed may hold anything, and a terminal would obey it. */
+static void print_safely(FILE *out, const char *text)
 {
-	argp_error(state, "%s: %s", option, ipcu_last_error()->message);
-	return EINVAL;
+	bool utf8 = ipcu_utf8(text, strlen(text));
+	int escaped = 0; /* bytes left of a control character of two bytes */
+
+	for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+		if (*at == 0xc2 && at[1] < 0xa0)
+			escaped = 2;
+		if (*at < 0x20 || *at == 0x7f || (!utf8 && *at >= 0x80) || escaped > 0)
+			fprintf(out, "\\x%02x", *at);
+		else
+			putc(*at, out);
+		escaped -= escaped > 0;
+	}
 }
 
-/* A name as typed may hold anything, and a terminal would obey it. */
-static void print_name(const char *name)
+int cli_bad_option(struct argp_state *state, const char *option)
 {
-	bool utf8 = ipcu_utf8(name, strlen(name));
+	char *safe = NULL;
+	size_t size;
+	FILE *out = open_memstream(&safe, &size);
 
-	for (const unsigned char *at = (const unsigned char *)name; *at; at++)
-		if (*at < 0x20 || *at == 0x7f || (!utf8 && *at >= 0x80))
-			fprintf(stderr, "\\x%02x", *at);
-		else
-			putc(*at, stderr);
+	if (out) {
+		print_safely(out, ipcu_last_error()->message);
+		fclose(out);
+	}
+	argp_error(state, "%s: %s", option, safe ? safe : "not enough memory");
+	free(safe);
+	return EINVAL;
 }
 
 static void say(const struct cli_options *options, const char *name, const char *message,
 		const char *hint)
 {
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
 	if (options->quiet)
 		return;
-	fflush(stdout);
-	fprintf(stderr, "%s: ", options->command);
+	out = open_memstream(&text, &size);
+	if (!out)
+		return;
+	fprintf(out, "%s: ", options->command);
 	if (name) {
-		print_name(name);
-		fputs(": ", stderr);
+		print_safely(out, name);
+		fputs(": ", out);
 	}
-	fprintf(stderr, "%s\n", message);
-	if (hint && *hint)
-		fprintf(stderr, "hint: %s\n", hint);
+	print_safely(out, message);
+	putc('\n', out);
+	if (hint && *hint) {
+		fputs("hint: ", out);
+		print_safely(out, hint);
+		putc('\n', out);
+	}
+	fclose(out);
+	/* With one write, so that commands side by side do not mix theirs. */
+	fflush(stdout);
+	fputs(text ? text : "", stderr);
+	free(text);
 }
 
 void cli_error(const struct cli_options *options, const char *name)

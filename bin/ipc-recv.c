@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ static int set_type(struct argp_state *state, struct recv_options *options, enum
 {
 	int64_t number;
 
-	if (ipcu_parse_number(arg, 1, INT32_MAX, &number) != IPCU_OK)
+	if (ipcu_parse_number(arg, 1, LONG_MAX, &number) != IPCU_OK)
 		return cli_bad_option(state, option);
 	if (options->select.pick != IPCU_PICK_FIRST && options->select.pick != pick) {
 		argp_error(state, "%s: only one of --type, --max-type and --not-type can be given", option);
@@ -77,11 +78,12 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 	}
 	if (options->count == 0)
 		options->count = options->follow || options->all ? UINT64_MAX : 1;
-	if (options->common.json) {
+	if (options->common.json)
 		options->format.style = RECV_JSON;
-		options->format.end = "\n";
-		options->format.end_size = 1;
-	}
+	/* A format ends with what it says, unless -0 says more. */
+	if (!options->format.end)
+		options->format.end = options->format.style == RECV_FORMAT ? NULL : "\n";
+	options->format.end_size = options->raw || !options->format.end ? 0 : 1;
 	return 0;
 }
 
@@ -115,18 +117,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case CLI_NOT_TYPE:
 		return set_type(state, options, IPCU_PICK_NOT_TYPE, "--not-type", arg);
 	case '0':
-		options->format.end = "";
-		options->format.end_size = 1; /* the NUL of "" */
+		options->format.end = ""; /* its NUL */
 		return 0;
 	case 'r':
-		options->format.end_size = 0;
+		options->raw = true;
 		return 0;
 	case 'F':
 		if (recv_format_check(arg) != IPCU_OK)
 			return cli_bad_option(state, "--format");
 		options->format.style = RECV_FORMAT;
 		options->format.format = arg;
-		options->format.end_size = 0;
 		return 0;
 	case CLI_KEEP_GOING:
 		options->keep_going = true;
@@ -168,9 +168,15 @@ enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which, struct
 	const struct recv_options *options = from->options;
 	struct timespec storage;
 
-	return ipcu_queue_receive_any(from->queues, options->name_count, which, message, &options->select,
-				      options->all ? &ipcu_no_wait
-						   : cli_deadline(&options->common, &storage));
+	const struct timespec *deadline = options->all ? &ipcu_no_wait
+						       : cli_deadline(&options->common, &storage);
+	enum ipcu_result result;
+
+	do
+		result = ipcu_queue_receive_any(from->queues, options->name_count, which, message,
+						&options->select, deadline);
+	while (recv_again(result));
+	return result;
 }
 
 enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
@@ -232,7 +238,7 @@ int ipc_recv(int argc, char **argv);
 
 int ipc_recv(int argc, char **argv)
 {
-	struct recv_options options = { .format = { RECV_PLAIN, NULL, "\n", 1 } };
+	struct recv_options options = { .format = { RECV_PLAIN, NULL, NULL, 0 } };
 	struct recv_queues from = { .options = &options };
 	size_t opened = 0;
 	int status;

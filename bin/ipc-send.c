@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "cli-interrupt.h"
@@ -55,7 +56,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		cli_share(state, &options->common);
 		return 0;
 	case 'T':
-		if (ipcu_parse_number(arg, 1, INT32_MAX, &number) != IPCU_OK)
+		if (ipcu_parse_number(arg, 1, LONG_MAX, &number) != IPCU_OK)
 			return cli_bad_option(state, "--type");
 		options->type = (long)number;
 		return 0;
@@ -104,20 +105,19 @@ static int send_arguments(ipcu_queue *queue, const struct options *options)
 	struct timespec storage;
 	size_t bytes = 0;
 
-	for (int i = 0; i < options->message_count;) {
+	for (int i = 0; i < options->message_count; i++) {
+		const struct timespec *deadline = cli_deadline(&options->common, &storage);
 		size_t size = strlen(options->messages[i]);
 		enum ipcu_result result;
 
 		if (size >= PERHAPS_BIG)
 			cli_interrupts_start();
-		result = ipcu_queue_send(queue, options->type, options->messages[i], size,
-					 cli_deadline(&options->common, &storage));
-		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted())
-			continue;
+		do
+			result = ipcu_queue_send(queue, options->type, options->messages[i], size, deadline);
+		while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted());
 		if (result != IPCU_OK)
 			return send_failed(queue, &options->common, options->name, result, (uint64_t)i);
 		bytes += size;
-		i++;
 	}
 	send_done(&options->common, options->name, (uint64_t)options->message_count, bytes);
 	return IPCU_OK;

@@ -57,11 +57,8 @@ int recv_commands(const struct recv_queues *from)
 	}
 	while (done < options->count && started && !cli_interrupted()) {
 		size_t which;
-		enum ipcu_result result;
+		enum ipcu_result result = recv_wait(from, &which, &message);
 
-		do
-			result = recv_wait(from, &which, &message);
-		while (recv_again(result));
 		if (result == IPCU_NOT_NOW && options->all && done)
 			break;
 		if (result != IPCU_OK && ipcu_last_error()->errnum != EINTR) {

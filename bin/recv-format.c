@@ -60,23 +60,29 @@ static void render_format(const char *format, struct cli_buffer *out, const char
 	}
 }
 
+/* The member KEY, or KEY_base64 if what it says is not UTF-8: a body, or the path of ftok:PATH. */
+static void put_text(struct cli_buffer *out, const char *key, const char *text, size_t size)
+{
+	cli_put_text(out, key);
+	if (ipcu_utf8(text, size)) {
+		cli_put_text(out, "\":");
+		cli_put_json(out, text, size);
+	} else {
+		cli_put_text(out, "_base64\":\"");
+		cli_put_base64(out, text, size);
+		cli_put_text(out, "\"");
+	}
+}
+
 static void render_json(struct cli_buffer *out, const char *queue, long type, const void *body,
 			size_t size)
 {
-	cli_put_text(out, "{\"queue\":");
-	cli_put_json(out, queue, strlen(queue));
+	put_text(out, "{\"queue", queue, strlen(queue));
 	cli_put_text(out, ",\"type\":");
 	cli_put_number(out, type);
 	cli_put_text(out, ",\"size\":");
 	cli_put_number(out, (int64_t)size);
-	if (ipcu_utf8(body, size)) {
-		cli_put_text(out, ",\"body\":");
-		cli_put_json(out, body, size);
-	} else {
-		cli_put_text(out, ",\"body_base64\":\"");
-		cli_put_base64(out, body, size);
-		cli_put_text(out, "\"");
-	}
+	put_text(out, ",\"body", body, size);
 	cli_put_text(out, "}");
 }
 

@@ -37,6 +37,9 @@ struct batch {
 	uint64_t done; /* messages delivered or in the batch */
 	int status;    /* to exit with */
 	bool over;     /* nothing more is to be taken */
+	uint64_t waited_at; /* what DONE was when the deadline was set */
+	const struct timespec *deadline;
+	struct timespec storage;
 };
 
 static bool plain(const struct batch *batch)
@@ -287,7 +290,6 @@ static bool take(struct batch *batch, const struct timespec *deadline)
 static void wait_for_more(struct batch *batch)
 {
 	const struct recv_options *options = batch->options;
-	struct timespec storage;
 
 	if (options->all || (options->common.waits && options->common.timeout == 0)) {
 		end(batch, options->all && batch->done
@@ -295,7 +297,11 @@ static void wait_for_more(struct batch *batch)
 				   : cli_status(&options->common, options->names[0], IPCU_NOT_NOW));
 		return;
 	}
-	take(batch, cli_deadline(&options->common, &storage));
+	/* A wait that a signal broke goes on to the same deadline; a message starts a new one. */
+	if (batch->waited_at != batch->done)
+		batch->deadline = cli_deadline(&options->common, &batch->storage);
+	batch->waited_at = batch->done;
+	take(batch, batch->deadline);
 }
 
 /* How many there are now: --all takes no more, however fast others send. */
@@ -313,7 +319,7 @@ static uint64_t count_all(const struct recv_queues *from)
 int recv_stream(const struct recv_queues *from)
 {
 	const struct recv_options *options = from->options;
-	struct batch batch = { .from = from, .options = options };
+	struct batch batch = { .from = from, .options = options, .waited_at = UINT64_MAX };
 	uint64_t limit = options->all ? count_all(from) : options->count;
 
 	if (!cli_reserve(&batch.bodies, HEAD + 2 * BATCH_BYTES)) {

@@ -16,7 +16,7 @@ struct recv_options {
 	struct recv_format format;
 	struct ipcu_select select;
 	uint64_t count; /* messages wanted; UINT64_MAX with --follow and --all */
-	bool follow, all, peek, keep_going;
+	bool follow, all, peek, keep_going, raw;
 };
 
 /* The queues, opened, and what was taken but not yet written. */
@@ -31,8 +31,8 @@ int recv_peek(const struct recv_queues *from);	   /* recv-peek.c: to stdout, wit
 int recv_commands(const struct recv_queues *from); /* recv-command.c: to a command each */
 
 /*
- * One message from any of the queues, waiting as the options say. A result that is
- * not IPCU_OK was not yet said.
+ * One message from any of the queues, waiting as the options say: signals that mean
+ * nothing to us do not prolong it. A result that is not IPCU_OK was not yet said.
  */
 enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 			   struct ipcu_message *message);
