@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ * bench.h - the parts of make bench
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define MESSAGES 1000000
+#define ROUNDS_MAX 64
+
+/* One side of a comparison: seconds (or rates) of all rounds. */
+struct samples {
+	double values[ROUNDS_MAX];
+	size_t count;
+};
+
+double now(void); /* seconds, CLOCK_MONOTONIC */
+double median(struct samples *samples);
+void add(struct samples *samples, double value);
+void die(const char *what) __attribute__((noreturn));
+
+/* Start FILE with ARGV on processor CPU (-1: any), stdin from INPUT (NULL: /dev/null), stdout to /dev/null. */
+pid_t start(const char *file, const char *const argv[], int cpu, const char *input);
+/* Start FUNCTION(ARGUMENT) in a child in the same way. */
+pid_t start_function(void (*function)(void *), void *argument, int cpu, const char *input);
+void finish(pid_t pid, bool may_be_killed);
+
+/* A row of the table: RATIO with its target, at most (at_most) or at least; target 0: none. */
+void row(const char *work, const char *against, double ratio, bool at_most, double target);
+
+/* stream.c: messages a second of a million numbered lines. */
+double stream_commands(const char *send, const char *receive, const char *input);
+double stream_bare(const char *input);
+double stream_redis(const char *input, const char *socket_path);
+double stream_python(const char *input, long messages);
+
+#endif
