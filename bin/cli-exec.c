@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,5 +137,50 @@ int cli_run(char *const command[], const void *input, size_t size, bool *started
 	*started = true;
 	feed(ends[1], input, size);
 	close(ends[1]);
+	return wait_for(pid);
+}
+
+/* In the child: never returns; what kept it from running goes into the pipe. */
+static void become(char *const command[], pid_t parent, int report)
+{
+	int errnum;
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent) /* it was gone before we asked */
+		_exit(CLI_CANNOT_RUN);
+	execvp(command[0], command);
+	errnum = errno;
+	while (write(report, &errnum, sizeof(errnum)) < 0 && errno == EINTR)
+		;
+	_exit(CLI_CANNOT_RUN);
+}
+
+int cli_run_bound(char *const command[], bool *started)
+{
+	int ends[2], errnum = 0;
+	pid_t parent = getpid(), pid;
+	ssize_t got;
+
+	*started = false;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return CLI_CANNOT_RUN;
+	pid = fork();
+	if (pid == 0)
+		become(command, parent, ends[1]);
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return CLI_CANNOT_RUN;
+	}
+	do
+		got = read(ends[0], &errnum, sizeof(errnum));
+	while (got < 0 && errno == EINTR);
+	close(ends[0]);
+	if (got > 0) {
+		wait_for(pid);
+		errno = errnum;
+		return status_of_errno(errnum);
+	}
+	*started = true;
 	return wait_for(pid);
 }

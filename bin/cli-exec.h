@@ -25,4 +25,10 @@ int cli_find_command(const char *command);
  */
 int cli_run(char *const command[], const void *input, size_t size, bool *started);
 
+/*
+ * The same with our own stdin, and COMMAND gets SIGTERM if this process ends before it:
+ * for what must not go on without us.
+ */
+int cli_run_bound(char *const command[], bool *started);
+
 #endif

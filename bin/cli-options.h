@@ -40,6 +40,7 @@ enum cli_key {
 	CLI_DRY_RUN,
 	CLI_STALE,
 	CLI_OLDER_THAN,
+	CLI_BREAK_ON_TIMEOUT,
 	CLI_COMMAND_KEYS /* a command's own begin here */
 };
 

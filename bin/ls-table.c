@@ -136,6 +136,13 @@ static void cell_state(char *text, const struct ipcu_info *info, uid_t self)
 	else if (info->kind == IPCU_KIND_QUEUE)
 		snprintf(text, TEXT_MAX, "%llu messages, %llu bytes", (unsigned long long)info->messages,
 			 (unsigned long long)info->bytes);
+	else if (info->kind == IPCU_KIND_BARRIER)
+		snprintf(text, TEXT_MAX, "%llu/%llu waiting%s", (unsigned long long)info->waiting,
+			 (unsigned long long)info->definition[0], info->broken ? ", broken" : "");
+	else if (info->kind == IPCU_KIND_EVENT && info->waiting)
+		snprintf(text, TEXT_MAX, "not set, %llu waiting", (unsigned long long)info->waiting);
+	else if (info->kind == IPCU_KIND_EVENT)
+		snprintf(text, TEXT_MAX, "%s", info->set ? "set" : "not set");
 	else if (info->kind == IPCU_KIND_MEMORY || info->kind == IPCU_KIND_PIPE)
 		snprintf(text, TEXT_MAX, "%llu bytes, %llu attached", (unsigned long long)info->size,
 			 (unsigned long long)info->attached);

@@ -32,15 +32,26 @@ _ipcutils() {
 		;;
 	-[tcTFEmo] | --older-than) return ;;
 	esac
+	# A command with verbs: they come first, and each has options of its own.
+	local -a verbs=()
+	mapfile -t verbs < <("$command" --complete-options 2>/dev/null | sed -n 's/^\t\([a-z]*\)\t.*/\1/p')
+	if [ ${#verbs[@]} -gt 0 ] && [ "$COMP_CWORD" -eq 1 ] && [[ $current != -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "${verbs[*]}" -- "$current")
+		return
+	fi
+	local -a asked=("$command")
+	if [ ${#verbs[@]} -gt 0 ] && [ "$COMP_CWORD" -gt 1 ]; then
+		asked+=("${COMP_WORDS[1]}")
+	fi
 	case $current in
 	-*)
 		while IFS=$'\t' read -r _ word _; do
 			words+=("${word%%[=\[]*}")
-		done < <("$command" --complete-options 2>/dev/null)
+		done < <("${asked[@]}" --complete-options 2>/dev/null)
 		mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$current")
 		;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$(_ipcutils_names)" -- "$current") ;;
 	esac
 }
 
-complete -F _ipcutils ipc-ls ipc-recv ipc-rm ipc-send
+complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-send

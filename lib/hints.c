@@ -25,6 +25,8 @@ static const struct meaning meanings[] = {
 	  "kernel.msgmni is reached: remove unused queues (ipc-ls -a -k queue, ipc-rm) or raise it with sysctl -w kernel.msgmni=N" },
 	{ "semget", ENOSPC, IPCU_LIMIT, "too many semaphores",
 	  "kernel.sem is reached (ipc-ls -l shows SEMMNI and SEMMNS): remove unused ones or raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
+	{ "semget", EINVAL, IPCU_LIMIT, "more semaphores than the kernel allows in one set",
+	  "the first number of kernel.sem (SEMMSL) is the limit: raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
 	{ "semget", EEXIST, IPCU_CONFLICT, "other users hold all its keys",
 	  "ipc-ls -a -k semaphore shows them; they must be removed by their owners or root" },
 	{ "shmget", ENOSPC, IPCU_LIMIT, "too many memory segments or too much memory in them",

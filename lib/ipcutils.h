@@ -24,6 +24,8 @@
  *  waiting              deadlines: ipcu_deadline_in, ipcu_signal_use
  *  names                ipcu_name_key, struct ipcu_open
  *  queues               ipcu_queue_*
+ *  barriers             ipcu_barrier_*
+ *  events               ipcu_event_*
  *  looking              ipcu_list, ipcu_users, ipcu_limits
  *  removing             ipcu_remove, ipcu_remove_stale
  *
@@ -275,6 +277,123 @@ struct ipcu_queue_info {
 enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *info);
 
 /* ---------------------------------------------------------------------- */
+/* Barriers: semop(2)                                                      */
+/* ---------------------------------------------------------------------- */
+
+#define IPCU_PARTIES_MAX 31000
+
+typedef struct ipcu_barrier ipcu_barrier;
+
+/*
+ * Open, and perhaps create, the barrier NAME for PARTIES (1 to IPCU_PARTIES_MAX; 0:
+ * as many as it has, and it is not created). It is cyclic: when all have come they are
+ * released and the next generation begins. The caller gives *BARRIER to
+ * ipcu_barrier_close(). All but looking needs read and write permission.
+ *
+ * Results: those of names; IPCU_USAGE also for a raw key; IPCU_CONFLICT also if it has
+ * other PARTIES.
+ */
+enum ipcu_result ipcu_barrier_open(ipcu_barrier **barrier, const char *name, unsigned parties,
+				   const struct ipcu_open *how);
+
+/* Release the handle, not the barrier. NULL is allowed. */
+void ipcu_barrier_close(ipcu_barrier *barrier);
+
+/* How to wait. NULL stands for all zero. */
+struct ipcu_barrier_how {
+	bool break_on_timeout; /* a timeout breaks the barrier instead of opening the place again */
+	/*
+	 * What the last to come does before anybody is released; anything but IPCU_OK
+	 * breaks the barrier. Others may give up or die meanwhile: their places are
+	 * open again and who then completes the generation runs its own action.
+	 */
+	enum ipcu_result (*action)(void *context);
+	void *context;
+};
+
+/*
+ * Arrive and wait until all parties of this generation have. *INDEX (may be NULL) is
+ * this one's number among them, 0 for the first to come and PARTIES - 1 for the last; no
+ * two of a generation have the same, for the number of one who left is given again.
+ * A process that ends, however, while it waits has not arrived.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: at the deadline, or as a signal handler ran, some were still
+ * missing, and this one has not arrived; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_BROKEN: broken
+ * before this generation was complete; what ACTION returned; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barrier_how *how,
+				   const struct timespec *deadline, unsigned *index);
+
+/*
+ * Break the barrier: who waits and who comes gets IPCU_BROKEN until a reset. Nothing
+ * happens if it is broken. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier);
+
+/*
+ * Begin a new, whole generation; who waits gets IPCU_BROKEN. Nothing happens if it
+ * is whole and nobody waits. Results as ipcu_barrier_abort.
+ */
+enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier);
+
+struct ipcu_barrier_info {
+	unsigned parties;
+	unsigned waiting;    /* have come in this generation */
+	uint64_t generation; /* how many are over; begins again after 2^30 - 2^16 + 1 */
+	bool broken;
+	bool acting; /* the last one runs its action */
+};
+/* All of one instant. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_info *info);
+
+/* Call FN for each process that waits, with its index. Results as ipcu_barrier_status. */
+typedef void (*ipcu_barrier_waiter_fn)(pid_t pid, unsigned index, void *context);
+enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn, void *context);
+
+/* ---------------------------------------------------------------------- */
+/* Events: semop(2)                                                        */
+/* ---------------------------------------------------------------------- */
+
+typedef struct ipcu_event ipcu_event;
+
+/*
+ * Open, and perhaps create (not set), the event NAME. The caller gives *EVENT to
+ * ipcu_event_close(). Waiting and looking need read permission, changing needs both.
+ *
+ * Results: those of names; IPCU_USAGE also for a raw key.
+ */
+enum ipcu_result ipcu_event_open(ipcu_event **event, const char *name, const struct ipcu_open *how);
+
+/* Release the handle, not the event. NULL is allowed. */
+void ipcu_event_close(ipcu_event *event);
+
+/*
+ * Set: all who wait and who come are let through, until a clear. Pulse: those who wait now
+ * and nobody else; nothing happens if it is set. Each is one atomic step.
+ *
+ * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_event_set(ipcu_event *event);
+enum ipcu_result ipcu_event_clear(ipcu_event *event);
+enum ipcu_result ipcu_event_pulse(ipcu_event *event);
+
+/*
+ * Wait until it is set or pulsed. *TICKET (TICKET may be NULL) is 0 at first; give it again to go on
+ * after IPCU_NOT_NOW, and what happened between the two calls is not missed.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: not until the deadline, or a signal handler ran;
+ * IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket, const struct timespec *deadline);
+
+struct ipcu_event_info {
+	bool set;
+	unsigned waiting; /* asleep in the kernel */
+};
+/* IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *info);
+
+/* ---------------------------------------------------------------------- */
 /* Looking                                                                 */
 /* ---------------------------------------------------------------------- */
 
@@ -297,6 +416,9 @@ struct ipcu_info {
 	int64_t send_time, receive_time; /* 0: never */
 	/* semaphore set */
 	uint64_t semaphores;
+	/* barrier, event */
+	uint64_t waiting;
+	bool broken, set;
 	/* memory */
 	uint64_t size, attached;
 	pid_t creator_pid, last_pid;

@@ -25,6 +25,8 @@
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 {
 	static const struct ipcu_kind_ops *const all[] = {
+		&ipcu_barrier_ops,
+		&ipcu_event_ops,
 		&ipcu_queue_ops,
 	};
 

@@ -48,6 +48,8 @@ struct ipcu_kind_ops {
 /* The ops of KIND, or NULL. */
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind);
 
+extern const struct ipcu_kind_ops ipcu_barrier_ops;
+extern const struct ipcu_kind_ops ipcu_event_ops;
 extern const struct ipcu_kind_ops ipcu_queue_ops;
 
 struct ipcu_object {

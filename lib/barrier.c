@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: MIT
+ * barrier.c - where parties wait until all have come, generation by generation
+ *
+ * Everything is in one semaphore set, and every change of it is one semop: there is
+ * no half-done state for a kill to leave. The set has a LOCK, the generation in two
+ * digits, ACTION (somebody runs the action), a place for each party but the last,
+ * and SLOTS slots. The open generation has a slot to itself:
+ *
+ *   GATE     1 while it holds its waiters. Exactly one slot's gate is 1.
+ *   ARRIVED  who arrived and has not left
+ *   BROKEN   1: it was aborted
+ *
+ *   arrive   with the lock {not broken, ARRIVED+1, place, unlock}, with undo: the
+ *            kernel takes the arrival of the dead back
+ *   wait     {BROKEN overflows if 1, wait for GATE 0, ARRIVED-1, place}
+ *   retract  {not broken, GATE 1, ARRIVED-1, place}: not if released meanwhile
+ *   last     with the lock {ARRIVED is all others, not broken, GATE 0, next GATE 1,
+ *            generation+1, unlock}
+ *
+ * The kernel carries the sleepers' "wait" out within the last one's step: they are released, have
+ * left and have no undo in the same instant, running or not. And the step fails if somebody died or
+ * gave up in between, so nobody is released by the arrival of a dead one. (SETALL,
+ * which would clear undo records too, cannot be told to fail.) That BROKEN + 32767
+ * overflows makes semop fail with ERANGE, for sleepers too: so a waiter learns
+ * from the same call which of the two happened to its own generation, whatever came later.
+ *
+ * A slot is opened again only when nobody is left in it, so nobody ever mistakes a later generation for
+ * its own. Only who is stopped or slow between "arrive" and "wait" stays in one,
+ * and any free slot does.
+ *
+ * A place is a semaphore with a bit for each slot. Its number is the arrival index,
+ * and so no two of a generation have the same, though places of leavers are taken again.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deadline.h"
+#include "error.h"
+#include "queue.h"
+#include "steps.h"
+
+#define SLOTS 8u
+#define OVERFLOW 32767
+
+enum {
+	LOCK, /* 1: free */
+	LOW,
+	HIGH,
+	ACTION,
+	GATE,
+	ARRIVED = GATE + SLOTS,
+	BROKEN = ARRIVED + SLOTS,
+	PLACE = BROKEN + SLOTS
+};
+
+#define GRACE_NANOSECONDS 50000000 /* for a lock that is held for microseconds, whatever the deadline */
+#define SLICE_NANOSECONDS 100000000
+
+struct ipcu_barrier {
+	struct ipcu_object object;
+	unsigned parties;
+};
+
+/* What a set held at one instant. */
+struct state {
+	unsigned short *values;
+	uint64_t generation;
+	unsigned slot;
+	unsigned arrived;
+	bool broken;
+};
+
+/* One party's visit. */
+struct visit {
+	ipcu_barrier *barrier;
+	const struct ipcu_barrier_how *how;
+	const struct timespec *deadline;
+	struct state state;
+	bool acting;	 /* holds ACTION, and the action was done for GENERATION */
+	uint64_t generation;
+	unsigned slot, place;
+};
+
+/* ---- the kind ------------------------------------------------------------- */
+
+static int set_size(uint64_t parties)
+{
+	return (int)(PLACE + parties - 1);
+}
+
+static int create(key_t key, int flags, const uint64_t definition[4])
+{
+	return semget(key, set_size(definition[0]), flags);
+}
+
+static enum ipcu_result init(int id, const uint64_t definition[4])
+{
+	unsigned short *values = calloc((size_t)set_size(definition[0]), sizeof(*values));
+	int result;
+
+	if (!values)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot create it");
+	values[LOCK] = 1;
+	values[GATE] = 1;
+	result = semctl(id, 0, SETALL, (union semun){ .array = values });
+	free(values);
+	return result == 0 ? IPCU_OK : ipcu_fail_call("semctl", errno, "cannot create it");
+}
+
+/* All values of a set of PARTIES, checked. Free state->values whatever it returns. */
+static enum ipcu_result look(int id, uint64_t parties, struct state *state)
+{
+	unsigned open = 0;
+
+	if (!state->values)
+		state->values = calloc((size_t)set_size(parties), sizeof(*state->values));
+	if (!state->values)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot read the barrier");
+	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0)
+		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno, "cannot read the barrier");
+	for (unsigned slot = 0; slot < SLOTS; slot++)
+		if (state->values[GATE + slot] == 1) {
+			open++;
+			state->slot = slot;
+		}
+	if (open != 1 || state->values[ARRIVED + state->slot] >= parties ||
+	    state->values[BROKEN + state->slot] > 1) {
+		ipcu_fail(IPCU_SYSTEM, "the barrier is damaged: another program changed its semaphores");
+		ipcu_hint("remove it with ipc-rm -f and create it again");
+		return IPCU_SYSTEM;
+	}
+	state->generation = state->values[HIGH] * (uint64_t)IPCU_DIGIT + state->values[LOW];
+	state->arrived = state->values[ARRIVED + state->slot];
+	state->broken = state->values[BROKEN + state->slot];
+	return IPCU_OK;
+}
+
+static bool has_parties(int id, uint64_t parties)
+{
+	struct semid_ds set;
+
+	return parties >= 1 && parties <= IPCU_PARTIES_MAX && ipcu_stat_set(id, &set) == 0 &&
+	       set.sem_nsems == (unsigned long)set_size(parties);
+}
+
+static enum ipcu_result in_use(int id, const struct ipcu_record *record)
+{
+	struct state state = { 0 };
+	enum ipcu_result result = IPCU_OK;
+
+	if (has_parties(id, record->definition[0]) &&
+	    look(id, record->definition[0], &state) == IPCU_OK && state.arrived) {
+		ipcu_fail(IPCU_CONFLICT, "it is in use: %u of %u parties wait at it", state.arrived,
+			  (unsigned)record->definition[0]);
+		ipcu_hint("ipc-barrier status shows who; ipc-rm -f removes it all the same");
+		result = IPCU_CONFLICT;
+	}
+	free(state.values);
+	return result;
+}
+
+static void describe(struct ipcu_info *info)
+{
+	struct state state = { 0 };
+
+	if (has_parties(info->id, info->definition[0]) &&
+	    look(info->id, info->definition[0], &state) == IPCU_OK) {
+		info->waiting = state.arrived;
+		info->broken = state.broken;
+	}
+	free(state.values);
+}
+
+const struct ipcu_kind_ops ipcu_barrier_ops = {
+	.kind = IPCU_KIND_BARRIER,
+	.family = IPCU_FAMILY_SET,
+	.call = "semget",
+	.create = create,
+	.init = init,
+	.in_use = in_use,
+	.describe = describe,
+};
+
+/* ---- opening -------------------------------------------------------------- */
+
+static enum ipcu_result check_opened(const struct ipcu_object *object, unsigned parties)
+{
+	uint64_t has = object->definition[0];
+
+	if (parties && has != parties) {
+		ipcu_fail(IPCU_CONFLICT, "it has %llu parties, not %u", (unsigned long long)has, parties);
+		ipcu_hint("use another name, or remove it with ipc-rm to create it anew");
+		return IPCU_CONFLICT;
+	}
+	if (!has_parties(object->id, has))
+		return ipcu_fail(IPCU_SYSTEM, "the barrier is damaged: its set does not fit %llu parties",
+				 (unsigned long long)has);
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_barrier_open(ipcu_barrier **out, const char *name, unsigned parties,
+				   const struct ipcu_open *how)
+{
+	uint64_t definition[4] = { parties };
+	ipcu_barrier *barrier;
+	enum ipcu_result result;
+
+	if (parties > IPCU_PARTIES_MAX)
+		return ipcu_fail(IPCU_USAGE, "a barrier has 1 to %d parties, not %u", IPCU_PARTIES_MAX, parties);
+	barrier = calloc(1, sizeof(*barrier));
+	if (!barrier)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
+	result = ipcu_steps_open(&barrier->object, &ipcu_barrier_ops, name, how, parties ? definition : NULL);
+	if (result == IPCU_OK)
+		result = check_opened(&barrier->object, parties);
+	else if (result == IPCU_NOT_FOUND && !parties)
+		ipcu_hint("the first to use a barrier says how many PARTIES it has");
+	if (result != IPCU_OK) {
+		free(barrier);
+		return result;
+	}
+	barrier->parties = (unsigned)barrier->object.definition[0];
+	*out = barrier;
+	return IPCU_OK;
+}
+
+void ipcu_barrier_close(ipcu_barrier *barrier)
+{
+	free(barrier);
+}
+
+/* look() at an open barrier. */
+static enum ipcu_result read_state(const ipcu_barrier *barrier, struct state *state)
+{
+	enum ipcu_result result = look(barrier->object.id, barrier->parties, state);
+
+	if (result == IPCU_DENIED)
+		return ipcu_object_denied(&barrier->object, "semctl", "cannot read the barrier");
+	return result;
+}
+
+/* ---- steps ---------------------------------------------------------------- */
+
+static int do_now(ipcu_barrier *barrier, struct ipcu_steps *steps)
+{
+	return ipcu_steps_do(barrier->object.id, steps, NULL);
+}
+
+static enum ipcu_result broken(void)
+{
+	ipcu_fail(IPCU_BROKEN, "the barrier is broken");
+	ipcu_hint("it was aborted, a timeout or an action broke it: ipc-barrier reset makes it whole again");
+	return IPCU_BROKEN;
+}
+
+static enum ipcu_result take_lock(ipcu_barrier *barrier, const struct timespec *deadline)
+{
+	struct timespec grace = ipcu_deadline_in(GRACE_NANOSECONDS);
+	struct ipcu_steps steps = { .count = 0 };
+	int errnum;
+
+	ipcu_step(&steps, LOCK, -1, SEM_UNDO);
+	errnum = ipcu_steps_do(barrier->object.id, &steps,
+			       deadline && ipcu_deadline_passed(deadline) ? &grace : deadline);
+	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot lock the barrier", deadline)
+		      : IPCU_OK;
+}
+
+/* What every step of a holder ends with. */
+static void and_unlock(const struct visit *visit, struct ipcu_steps *steps)
+{
+	if (visit && visit->acting)
+		ipcu_step(steps, ACTION, -1, SEM_UNDO | IPC_NOWAIT);
+	ipcu_step(steps, LOCK, 1, SEM_UNDO);
+}
+
+static void unlock(ipcu_barrier *barrier, struct visit *visit)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	and_unlock(visit, &steps);
+	do_now(barrier, &steps);
+	if (visit)
+		visit->acting = false;
+}
+
+/* Close the open generation's gate and open the next one in a slot that nobody is in. */
+static void and_open_next(const struct state *state, struct ipcu_steps *steps)
+{
+	unsigned next = (state->slot + 1) % SLOTS;
+
+	for (unsigned i = 1; i < SLOTS && state->values[ARRIVED + next]; i++)
+		next = next + 1 == SLOTS ? 0 : next + 1;
+	if (next == state->slot)
+		next = (next + 1) % SLOTS;
+	ipcu_step(steps, ARRIVED + next, 0, 0);
+	if (state->values[BROKEN + next])
+		ipcu_step(steps, BROKEN + next, -state->values[BROKEN + next], IPC_NOWAIT);
+	ipcu_step(steps, GATE + state->slot, -1, IPC_NOWAIT);
+	ipcu_step(steps, GATE + next, 1, 0);
+	ipcu_step_count(steps, LOW, state->values[LOW], state->values[HIGH]);
+}
+
+/* ---- waiting -------------------------------------------------------------- */
+
+static void and_leave(const struct visit *visit, struct ipcu_steps *steps)
+{
+	ipcu_step(steps, ARRIVED + visit->slot, -1, SEM_UNDO);
+	ipcu_step(steps, PLACE + visit->place, -(1 << visit->slot), SEM_UNDO);
+}
+
+/* Released: 0. Broken: ERANGE, and the arrival still stands. */
+static int pass(const struct visit *visit, int flags, const struct timespec *deadline)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	ipcu_step(&steps, BROKEN + visit->slot, OVERFLOW, 0);
+	ipcu_step(&steps, BROKEN + visit->slot, -OVERFLOW, 0);
+	ipcu_step(&steps, GATE + visit->slot, 0, flags);
+	and_leave(visit, &steps);
+	return ipcu_steps_do(visit->barrier->object.id, &steps, deadline);
+}
+
+/* Take the arrival back, or, with BREAKING, break the barrier. EAGAIN: released or broken meanwhile. */
+static int retract(const struct visit *visit, bool breaking)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	ipcu_step(&steps, BROKEN + visit->slot, 0, IPC_NOWAIT);
+	ipcu_step(&steps, GATE + visit->slot, -1, IPC_NOWAIT);
+	ipcu_step(&steps, GATE + visit->slot, 1, 0);
+	and_leave(visit, &steps);
+	if (breaking)
+		ipcu_step(&steps, BROKEN + visit->slot, 1, 0);
+	return do_now(visit->barrier, &steps);
+}
+
+/* After arriving: until released, broken, or the deadline. */
+static enum ipcu_result stay(const struct visit *visit)
+{
+	const struct ipcu_object *object = &visit->barrier->object;
+	struct ipcu_steps leave = { .count = 0 };
+	int errnum = pass(visit, 0, visit->deadline), why = errnum, retracted;
+
+	while (errnum == EAGAIN || errnum == EINTR) {
+		retracted = retract(visit, why == EAGAIN && visit->how->break_on_timeout);
+		if (retracted == 0)
+			return ipcu_steps_failed(object, why, "cannot wait", visit->deadline);
+		errnum = retracted == EAGAIN ? pass(visit, IPC_NOWAIT, NULL) : retracted;
+	}
+	if (errnum == ERANGE) {
+		and_leave(visit, &leave);
+		do_now(visit->barrier, &leave);
+		return broken();
+	}
+	return errnum ? ipcu_steps_failed(object, errnum, "cannot wait", visit->deadline) : IPCU_OK;
+}
+
+/* With the lock, which it gives back: come as one who is not the last. EAGAIN: broken meanwhile. */
+static int arrive(struct visit *visit)
+{
+	struct state *state = &visit->state;
+	struct ipcu_steps steps = { .count = 0 };
+	unsigned place = 0;
+	int errnum;
+
+	while (place + 2 < visit->barrier->parties && state->values[PLACE + place] >> state->slot & 1)
+		place++;
+	visit->slot = state->slot;
+	visit->place = place;
+	ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
+	ipcu_step(&steps, ARRIVED + state->slot, 1, SEM_UNDO);
+	ipcu_step(&steps, PLACE + place, 1 << state->slot, SEM_UNDO);
+	and_unlock(visit, &steps);
+	errnum = do_now(visit->barrier, &steps);
+	if (!errnum)
+		visit->acting = false;
+	return errnum;
+}
+
+/* With the lock, which it gives back: release all. EAGAIN: one has left, or broken meanwhile. */
+static int release(struct visit *visit)
+{
+	struct state *state = &visit->state;
+	struct timespec slice = ipcu_deadline_in(SLICE_NANOSECONDS);
+	int others = (int)visit->barrier->parties - 1;
+	struct ipcu_steps steps = { .count = 0 };
+	int errnum;
+
+	if (others) {
+		ipcu_step(&steps, ARRIVED + state->slot, -others, IPC_NOWAIT);
+		ipcu_step(&steps, ARRIVED + state->slot, others, 0);
+	}
+	ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
+	and_open_next(state, &steps);
+	and_unlock(visit, &steps);
+	/* It waits only where every other slot has a stopped process in it. */
+	errnum = ipcu_steps_do(visit->barrier->object.id, &steps, &slice);
+	if (!errnum)
+		visit->acting = false;
+	return errnum;
+}
+
+/* With the lock, and with it again on IPCU_OK: run the action while others may come and go. */
+static enum ipcu_result act(struct visit *visit)
+{
+	ipcu_barrier *barrier = visit->barrier;
+	struct ipcu_steps steps = { .count = 0 };
+	enum ipcu_result result, locked;
+	int errnum;
+
+	ipcu_step(&steps, ACTION, 1, SEM_UNDO);
+	ipcu_step(&steps, LOCK, 1, SEM_UNDO);
+	errnum = do_now(barrier, &steps);
+	if (errnum)
+		return ipcu_steps_failed(&barrier->object, errnum, "cannot run the action", NULL);
+	visit->acting = true;
+	visit->generation = visit->state.generation;
+	result = visit->how->action(visit->how->context);
+	do
+		locked = take_lock(barrier, NULL);
+	while (locked == IPCU_NOT_NOW);
+	if (locked != IPCU_OK || result == IPCU_OK)
+		return locked;
+	/* The generation it failed for is the one it breaks, no later one. */
+	if (read_state(barrier, &visit->state) == IPCU_OK &&
+	    visit->state.generation == visit->generation && !visit->state.broken) {
+		memset(&steps, 0, sizeof(steps));
+		ipcu_step(&steps, BROKEN + visit->state.slot, 0, IPC_NOWAIT);
+		ipcu_step(&steps, BROKEN + visit->state.slot, 1, 0);
+		do_now(barrier, &steps);
+	}
+	unlock(barrier, visit);
+	ipcu_fail(result, "the barrier's action failed, and so the barrier is broken");
+	return result;
+}
+
+/* Without the lock: all others are there and the last one runs its action; wait until something changes. */
+static enum ipcu_result wait_for_action(struct visit *visit)
+{
+	struct ipcu_steps steps = { .count = 0 };
+	int errnum;
+
+	ipcu_step(&steps, BROKEN + visit->state.slot, OVERFLOW, 0);
+	ipcu_step(&steps, BROKEN + visit->state.slot, -OVERFLOW, 0);
+	ipcu_step(&steps, ACTION, 0, 0);
+	errnum = ipcu_steps_do(visit->barrier->object.id, &steps, visit->deadline);
+	if (errnum == 0 || errnum == ERANGE)
+		return take_lock(visit->barrier, visit->deadline);
+	return ipcu_steps_failed(&visit->barrier->object, errnum, "cannot wait", visit->deadline);
+}
+
+/* With the lock, which it gives back: arrive, or be the last. */
+static enum ipcu_result come(struct visit *visit, unsigned *index)
+{
+	ipcu_barrier *barrier = visit->barrier;
+	struct state *state = &visit->state;
+	int errnum = 0;
+
+	while (errnum == 0 || errnum == EAGAIN || errnum == EINTR) {
+		enum ipcu_result result = read_state(barrier, state);
+		bool complete = state->arrived + 1 == barrier->parties;
+
+		if (result == IPCU_OK &&
+		    (state->broken || (visit->acting && state->generation != visit->generation)))
+			result = broken();
+		if (result != IPCU_OK) {
+			unlock(barrier, visit);
+			return result;
+		}
+		if (complete && !visit->acting && state->values[ACTION]) {
+			unlock(barrier, visit);
+			result = wait_for_action(visit);
+		} else if (complete && !visit->acting && visit->how->action) {
+			result = act(visit);
+		} else if (complete) {
+			errnum = release(visit);
+			*index = barrier->parties - 1;
+			if (!errnum)
+				return IPCU_OK;
+			if (errnum == EAGAIN && visit->deadline && ipcu_deadline_passed(visit->deadline)) {
+				unlock(barrier, visit);
+				break;
+			}
+		} else {
+			errnum = arrive(visit);
+			*index = visit->place;
+			if (!errnum)
+				return stay(visit);
+		}
+		if (result != IPCU_OK)
+			return result;
+	}
+	return ipcu_steps_failed(&barrier->object, errnum, "cannot wait", visit->deadline);
+}
+
+enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barrier_how *how,
+				   const struct timespec *deadline, unsigned *index)
+{
+	static const struct ipcu_barrier_how plain;
+	struct visit visit = { .barrier = barrier, .how = how ? how : &plain, .deadline = deadline };
+	enum ipcu_result result = read_state(barrier, &visit.state);
+	unsigned mine = 0;
+
+	if (result == IPCU_OK && visit.state.broken)
+		result = broken();
+	if (result == IPCU_OK)
+		result = take_lock(barrier, deadline);
+	if (result == IPCU_OK)
+		result = come(&visit, &mine);
+	if (result == IPCU_OK && index)
+		*index = mine;
+	free(visit.state.values);
+	return result;
+}
+
+/* ---- abort, reset, status -------------------------------------------------- */
+
+/* Break the open generation; *STATE is what it was. Needs no lock, so an action does not delay it. */
+static enum ipcu_result break_open(ipcu_barrier *barrier, struct state *state)
+{
+	int errnum = EAGAIN;
+
+	while (errnum == EAGAIN || errnum == EINTR) {
+		struct ipcu_steps steps = { .count = 0 };
+		enum ipcu_result result = read_state(barrier, state);
+
+		if (result != IPCU_OK || state->broken)
+			return result;
+		ipcu_step(&steps, GATE + state->slot, -1, IPC_NOWAIT);
+		ipcu_step(&steps, GATE + state->slot, 1, 0);
+		ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
+		ipcu_step(&steps, BROKEN + state->slot, 1, 0);
+		errnum = do_now(barrier, &steps);
+	}
+	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot break the barrier", NULL) : IPCU_OK;
+}
+
+enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier)
+{
+	struct state state = { 0 };
+	enum ipcu_result result = break_open(barrier, &state);
+
+	free(state.values);
+	return result;
+}
+
+enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
+{
+	struct state state = { 0 };
+	enum ipcu_result result = read_state(barrier, &state);
+	uint64_t generation;
+	int errnum = EAGAIN;
+
+	if (result == IPCU_OK && (state.broken || state.arrived || state.values[ACTION]))
+		result = break_open(barrier, &state);
+	else
+		errnum = 0; /* whole, and nobody there: nothing to do */
+	generation = state.generation;
+	while (result == IPCU_OK && (errnum == EAGAIN || errnum == EINTR)) {
+		struct timespec slice = ipcu_deadline_in(SLICE_NANOSECONDS);
+		struct ipcu_steps steps = { .count = 0 };
+
+		result = take_lock(barrier, NULL);
+		if (result == IPCU_NOT_NOW) { /* a signal: begin again */
+			result = IPCU_OK;
+			continue;
+		}
+		if (result == IPCU_OK)
+			result = read_state(barrier, &state);
+		if (result != IPCU_OK)
+			break;
+		errnum = 0; /* another reset may have been faster */
+		if (state.generation == generation && state.broken) {
+			and_open_next(&state, &steps);
+			and_unlock(NULL, &steps);
+			errnum = ipcu_steps_do(barrier->object.id, &steps, &slice);
+		}
+		if (errnum || !steps.count)
+			unlock(barrier, NULL);
+	}
+	free(state.values);
+	if (result == IPCU_OK && errnum)
+		return ipcu_steps_failed(&barrier->object, errnum, "cannot reset the barrier", NULL);
+	return result;
+}
+
+enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_info *info)
+{
+	struct state state = { 0 };
+	enum ipcu_result result = read_state(barrier, &state);
+
+	if (result == IPCU_OK) {
+		info->parties = barrier->parties;
+		info->waiting = state.arrived;
+		info->generation = state.generation;
+		info->broken = state.broken;
+		info->acting = state.values[ACTION] != 0;
+	}
+	free(state.values);
+	return result;
+}
+
+enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn, void *context)
+{
+	struct state state = { 0 };
+	enum ipcu_result result = read_state(barrier, &state);
+
+	for (unsigned place = 0; result == IPCU_OK && place + 1 < barrier->parties; place++) {
+		int pid;
+
+		if (!(state.values[PLACE + place] >> state.slot & 1))
+			continue;
+		/* Who changed its place last is who came to it. */
+		pid = semctl(barrier->object.id, (int)(PLACE + place), GETPID);
+		if (pid > 0)
+			fn((pid_t)pid, place, context);
+	}
+	free(state.values);
+	return result;
+}
