@@ -19,6 +19,7 @@
 #include "spill.h"
 
 #define BATCH_BYTES (64 * 1024)
+#define ONE_BYTES (12 * 1024) /* over the default of kernel.msgmax */
 #define HEAD sizeof(long) /* in front of the first body, for receive_at */
 
 struct taken {
@@ -322,7 +323,8 @@ int recv_stream(const struct recv_queues *from)
 	struct batch batch = { .from = from, .options = options, .waited_at = UINT64_MAX };
 	uint64_t limit = options->all ? count_all(from) : options->count;
 
-	if (!cli_reserve(&batch.bodies, HEAD + 2 * BATCH_BYTES)) {
+	/* One message seldom needs much, and asking the kernel for memory would cost more than taking it. */
+	if (!cli_reserve(&batch.bodies, HEAD + (limit == 1 ? ONE_BYTES : 2 * BATCH_BYTES))) {
 		end_without_memory(&batch, 0);
 		return batch.status;
 	}

@@ -209,12 +209,13 @@ enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body,
 	char small[512], *copy = small;
 	enum ipcu_result result;
 
-	/* Surely a big one: no copy. */
-	if (type >= 1 && size <= IPCU_MESSAGE_MAX && queue->object.named && size > message_limit(queue))
-		return send_big(queue, type, body, size, deadline);
-	if (size > queue->bytes_max)
-		return too_large(queue, size);
 	if (size > sizeof(small) - sizeof(long)) {
+		/* Surely a big one: no copy. A small one the kernel refuses finds its way in send_at. */
+		if (type >= 1 && size <= IPCU_MESSAGE_MAX && queue->object.named &&
+		    size > message_limit(queue))
+			return send_big(queue, type, body, size, deadline);
+		if (size > queue->bytes_max)
+			return too_large(queue, size);
 		copy = malloc(sizeof(long) + size);
 		if (!copy)
 			return ipcu_fail_call("malloc", ENOMEM, "cannot send %zu bytes", size);
