@@ -41,3 +41,96 @@ load ../helper
 	finish $sender 143
 	run -1 grep -c 'big message' <(ipc-ls -a --noheadings -o STATE)
 }
+
+@test "NUL-separated, whole, and typed messages" {
+	printf 'a\nb\0c\0' | ipc-send -0 q1
+	printf 'x\ny\n' | ipc-send -w -T 7 q1
+	[ "$(ipc-recv -a -F '%t/%s;' q1)" = "1/3;1/1;7/4;" ]
+}
+
+@test "nothing on stdin: no message, but with --whole one of zero bytes" {
+	ipc-send q1 </dev/null
+	[ "$(field q1 MESSAGES)" = 0 ]
+	ipc-send -w q1 </dev/null
+	[ "$(ipc-recv -F '%s' q1)" = 0 ]
+}
+
+@test "a complete line is sent before the next one comes" {
+	mkfifo "$TMP/in"
+	background bash -c 'exec ipc-send q1 <"$0"' "$TMP/in"
+	local sender=$!
+	exec 9>"$TMP/in"
+	echo first >&9
+	printf 'sec' >&9
+	[ "$(ipc-recv -t 20s q1)" = first ]
+	fails 1 ipc-recv -n q1
+	echo ond >&9
+	[ "$(ipc-recv -t 20s q1)" = second ]
+	exec 9>&-
+	finish $sender
+}
+
+@test "a line longer than any buffer" {
+	head -c 3000000 /dev/zero | tr '\0' x >"$TMP/long"
+	ipc-send q1 <"$TMP/long"
+	ipc-recv -r q1 | cmp - "$TMP/long"
+}
+
+@test "a full queue: not now, with how many were sent and the limit" {
+	seq 100000 >"$TMP/lines"
+	run --separate-stderr ipc-send -n q1 <"$TMP/lines"
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"the queue is full ("*" sent before)"* ]]
+	[[ $stderr == *"hint: "*"kernel.msgmnb"* ]]
+	local sent
+	sent=$(field q1 MESSAGES)
+	[[ $stderr == *"($sent sent before)"* ]]
+	[ "$(ipc-recv -a q1 | sha256sum)" = "$(head -n "$sent" "$TMP/lines" | sha256sum)" ]
+}
+
+@test "the timeout of a send, and another status for not now" {
+	need_namespace "fills a queue"
+	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
+	fails 1 ipc-send -t 50ms q1 more
+	[[ $stderr == *"timed out"* ]]
+	fails 0 ipc-send -t 50ms -E 0 q1 more
+	fails 77 ipc-send -n --not-now-status=77 -q q1 more
+	[ -z "$stderr" ]
+}
+
+@test "verbose says what was sent, progress too" {
+	fails 0 ipc-send -v q1 one two
+	[[ $stderr == *"sent 2 messages, 6 bytes"* ]]
+	fails 0 bash -c 'seq 10 | ipc-send --progress=always q1'
+	[[ $stderr == *"10 messages"*"messages/s"* ]]
+	fails 0 bash -c 'seq 10 | ipc-send --progress q1'
+	[ -z "$stderr" ]
+	fails 2 ipc-send --progress=often q1
+}
+
+@test "usage errors name the option and send nothing" {
+	local bad
+	for bad in '--timeout=' '--timeout=1x' '--timeout=-1' '--timeout=1h30' '--type=0' '--type=8abc' '--type=' \
+		'--type=99999999999999999999' '--mode=8' '--mode=0' '--mode=1000' '-E256' '--no-such'; do
+		fails 2 ipc-send "$bad" q1 x
+		[[ $stderr == *"${bad%%=*}"* || $bad == -E* || $bad == --no-such ]]
+	done
+	fails 3 ipc-recv --no-create -n q1
+}
+
+@test "stdin that cannot be read" {
+	fails 8 bash -c 'ipc-send q1 <&-'
+	[[ $stderr == *"cannot read stdin"*"(0 sent before)"* ]]
+	fails 8 bash -c 'ipc-send q1 <.'
+}
+
+@test "the library takes a mode whatever the umask" {
+	(umask 077 && ipc-send -m 622 q1 x)
+	[ "$(field q1 MODE)" = 622 ]
+}
+
+@test "one byte more than a message can have is a limit" {
+	need_namespace "needs much memory"
+	fails 5 bash -c "head -c $(((1 << 30) + 1)) /dev/zero | ipc-send -w q1"
+	[[ $stderr == *"over 1073741824 bytes"* ]]
+}

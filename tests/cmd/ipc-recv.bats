@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+# ipc-recv.bats - what ipc-recv promises
+
+bats_require_minimum_version 1.5.0
+load ../helper
+
+@test "order is kept, count and all" {
+	seq 5 | ipc-send q1
+	[ "$(ipc-recv q1)" = 1 ]
+	[ "$(ipc-recv -c 2 q1)" = $'2\n3' ]
+	[ "$(ipc-recv -a q1)" = $'4\n5' ]
+	fails 1 ipc-recv -a q1
+	[ -z "$stderr" ]
+	fails 1 ipc-recv -n -v q1
+	[ -n "$stderr" ]
+}
+
+@test "a timeout takes as long as it says" {
+	local begin=${EPOCHREALTIME/./}
+	fails 1 ipc-recv -t 300ms q1
+	local passed=$((${EPOCHREALTIME/./} - begin))
+	[ $passed -ge 300000 ]
+	[ $passed -lt 5000000 ]
+	fails 9 ipc-recv -n -E 9 q1
+	fails 9 ipc-recv -t 10ms -E 9 q1 q2
+}
+
+@test "signals that mean nothing do not prolong a timeout" {
+	background ipc-recv -t 1s q1
+	local receiver=$! begin=$SECONDS
+	until_true blocked $receiver
+	while kill -ALRM $receiver 2>/dev/null && [ $((SECONDS - begin)) -lt 10 ]; do
+		sleep 0.05
+		gone $receiver && break
+	done
+	finish $receiver 1
+	[ $((SECONDS - begin)) -lt 10 ]
+}
+
+@test "of several queues, whichever has a message" {
+	background ipc-recv -F '%q %b\n' q1 q2 q3 >"$TMP/out"
+	local receiver=$!
+	until_true blocked $receiver
+	ipc-send q3 hello
+	finish $receiver
+	[ "$(cat "$TMP/out")" = "q3 hello" ]
+	seq 6 | ipc-send q1
+	seq 6 | ipc-send q2
+	[ "$(ipc-recv -c 12 -F '%q\n' q1 q2 | sort | uniq -c | xargs)" = "6 q1 6 q2" ]
+}
+
+@test "blocked on five queues it uses no CPU" {
+	background ipc-recv q1 q2 q3 q4 q5
+	local receiver=$! before after
+	until_true blocked $receiver
+	before=$(cat /proc/$receiver/task/*/schedstat | awk '{ s += $3 } END { print s }')
+	local end=$((SECONDS + 2))
+	until_true eval "[ \$SECONDS -ge $end ]"
+	after=$(cat /proc/$receiver/task/*/schedstat | awk '{ s += $3 } END { print s }')
+	[ $((after - before)) -le 2 ]
+}
+
+@test "queues of other programs can be waited for together" {
+	ipc-send --create key:0x7001 x
+	ipc-recv key:0x7001
+	background ipc-recv --create key:0x7001 key:0x7002
+	local receiver=$!
+	until_true blocked $receiver
+	ipc-send key:0x7002 y
+	finish $receiver
+	ipc-rm key:0x7001 key:0x7002
+}
+
+@test "messages of zero bytes, alone and among several queues" {
+	ipc-send q1 ''
+	[ "$(ipc-recv -F '[%b]%s' q1)" = '[]0' ]
+	background ipc-recv -J q1 q2
+	local receiver=$!
+	until_true blocked $receiver
+	ipc-send q2 ''
+	finish $receiver
+	[ "$(field q2 MESSAGES)" = 0 ]
+}
+
+@test "types: one, the lowest, any but" {
+	ipc-send -T 3 q1 three
+	ipc-send -T 1 q1 one
+	ipc-send -T 2 q1 two
+	[ "$(ipc-recv -T 2 -n q1)" = two ]
+	[ "$(ipc-recv --not-type=3 -n q1)" = one ]
+	fails 1 ipc-recv --max-type=2 -n q1
+	[ "$(ipc-recv --max-type=5 -n q1)" = three ]
+	fails 2 ipc-recv -T 1 --not-type=2 q1
+	ipc-send -T 5 q1 low
+	ipc-send -T 4 q1 high
+	[ "$(ipc-recv -a --max-type=9 q1)" = $'high\nlow' ]
+}
+
+@test "peek shows and does not take" {
+	ipc-send -T 3 q1 three
+	ipc-send -T 1 q1 one
+	[ "$(ipc-recv -p q1)" = three ]
+	[ "$(ipc-recv -p -a q1)" = $'three\none' ]
+	[ "$(ipc-recv -p --max-type=9 q1)" = one ]
+	[ "$(ipc-recv -p -T 1 q1)" = one ]
+	fails 1 ipc-recv -p -n -T 9 q1
+	[ "$(field q1 MESSAGES)" = 2 ]
+	fails 2 ipc-recv -p -f q1
+	ipc-recv -a q1
+	background ipc-recv -p q1 >"$TMP/out"
+	local receiver=$!
+	until_true blocked $receiver
+	ipc-send q1 late
+	finish $receiver
+	[ "$(cat "$TMP/out")" = late ]
+	[ "$(field q1 MESSAGES)" = 1 ]
+}
+
+@test "formats, ends and JSON" {
+	ipc-send -T 4 q1 'a"b' 'c'
+	[ "$(ipc-recv -F '%b|%t|%s|%q|%%\t.\n' q1)" = $'a"b|4|3|q1|%\t.' ]
+	[ "$(ipc-recv -0 q1 | od -An -tx1 | xargs)" = '63 00' ]
+	printf 'tab\there\x01' | ipc-send -w q1
+	printf '\xff\xfe' | ipc-send -w q1
+	ipc-recv -a -J q1 >"$TMP/json"
+	[ "$(jq -r 'select(.body) | .body' <"$TMP/json" | od -An -tx1 | xargs)" = "74 61 62 09 68 65 72 65 01 0a" ]
+	[ "$(jq -r 'select(.body_base64) | .body_base64' <"$TMP/json")" = "//4=" ]
+	[ "$(jq -c '[.queue,.type,.size]' <"$TMP/json" | tail -1)" = '["q1",1,2]' ]
+	fails 2 ipc-recv -F '%x' q1
+	fails 2 ipc-recv -F '\q' q1
+	fails 2 ipc-recv -J -F '%b' q1
+}
+
+@test "follow writes before it blocks and ends with its reader, taking nothing more" {
+	mkfifo "$TMP/out"
+	background bash -c 'exec ipc-recv -f q1 >"$0"' "$TMP/out"
+	local receiver=$!
+	exec 9<"$TMP/out"
+	ipc-send q1 one
+	read -r -t 20 line <&9
+	[ "$line" = one ]
+	until_true blocked $receiver
+	exec 9<&-
+	finish $receiver 0
+	ipc-send q1 two
+	[ "$(ipc-recv -a q1)" = two ]
+}
+
+@test "follow in a pipeline: head ends it" {
+	background bash -c 'ipc-recv -f q1 | head -n 3'
+	local pipeline=$!
+	seq 3 | ipc-send q1
+	finish $pipeline
+	until_true bash -c '! pgrep -x ipc-recv -f "ipc-recv -f q1"'
+	ipc-send q1 kept
+	[ "$(ipc-recv -n q1)" = kept ]
+}
+
+@test "what cannot be written goes back" {
+	seq 100 | ipc-send -T 6 q1
+	fails 8 bash -c 'ipc-recv -a q1 >/dev/full'
+	[[ $stderr == *"write error: No space left on device"* ]]
+	[ "$(field q1 MESSAGES)" = 100 ]
+	[ "$(ipc-recv -T 6 -a q1 | sort -n | xargs)" = "$(seq 100 | xargs)" ]
+	head -c 100000 /dev/zero | ipc-send -w q1
+	fails 8 bash -c 'ipc-recv q1 >/dev/full'
+	[ "$(ipc-recv -r q1 | wc -c)" = 100000 ]
+	ipc-send q1 x
+	fails 8 bash -c 'ipc-recv q1 >&-'
+	fails 8 bash -c 'ipc-recv -J q1 >/dev/full'
+	[ "$(ipc-recv -n q1)" = x ]
+}
+
+@test "a signal loses nothing and ends it as a signal does" {
+	local signal
+	for signal in TERM INT HUP; do
+		background env --default-signal=INT ipc-recv -f q1 >"$TMP/out"
+		local receiver=$!
+		ipc-send q1 a b c
+		until_true cmp -s "$TMP/out" <(printf 'a\nb\nc\n')
+		kill -$signal $receiver
+		finish $receiver $((128 + $(kill -l $signal)))
+		ipc-send q1 later
+		[ "$(ipc-recv -a q1)" = later ]
+	done
+}
+
+@test "a command for each message" {
+	ipc-send -T 2 q1 one two
+	[ "$(ipc-recv -c 2 q1 -- sh -c 'cat; echo " $IPC_QUEUE $IPC_TYPE $IPC_SIZE"')" = $'one q1 2 3\ntwo q1 2 3' ]
+	ipc-send q1 1 2 3
+	fails 5 ipc-recv -a q1 -- sh -c 'exit 5'
+	[ "$(field q1 MESSAGES)" = 2 ]
+	fails 5 ipc-recv -a --keep-going q1 -- sh -c 'exit 5'
+	[ "$(field q1 MESSAGES)" = 0 ]
+	ipc-send q1 x
+	fails 137 ipc-recv q1 -- sh -c 'kill -9 $$'
+	seq 200000 | ipc-send -w q1
+	fails 0 ipc-recv q1 -- true
+	seq 200000 | ipc-send -w q1
+	[ "$(ipc-recv q1 -- sha256sum)" = "$(seq 200000 | sha256sum)" ]
+}
+
+@test "a command that cannot be run takes nothing" {
+	ipc-send q1 kept
+	fails 127 ipc-recv q1 -- no-such-command
+	[[ $stderr == *"no-such-command: cannot run it: No such file"* ]]
+	fails 126 ipc-recv q1 -- /etc/passwd
+	fails 2 ipc-recv q1 --
+	fails 2 ipc-recv -J q1 -- cat
+	printf '#!/no/such/interpreter\n' >"$TMP/bad"
+	chmod +x "$TMP/bad"
+	fails 127 ipc-recv q1 -- "$TMP/bad"
+	[ "$(ipc-recv -n q1)" = kept ]
+}
+
+@test "removed while waiting" {
+	background ipc-recv q1
+	local one=$!
+	background ipc-recv q1 q2
+	local several=$!
+	until_true blocked $one
+	until_true blocked $several
+	ipc-rm -f q1
+	finish $one 3
+	finish $several 3
+}
+
+@test "a 64 MiB message" {
+	head -c 64M /dev/urandom >"$TMP/big"
+	ipc-send -w q1 <"$TMP/big"
+	[ "$(ipc-recv -p -F %s q1)" = $((64 << 20)) ]
+	ipc-recv -r q1 | cmp - "$TMP/big"
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 0 ]
+}
+
+@test "a body that begins like a descriptor arrives, a forged descriptor is refused" {
+	printf '\x1bipcu\x01\xf5\0and more' >"$TMP/body"
+	ipc-send -w q1 <"$TMP/body"
+	ipc-recv -r q1 | cmp - "$TMP/body"
+	local key
+	key=$(field q1 KEY)
+	printf '\x1bipcu\x01\xf5\0' | ipc-send -w key:"$key"
+	fails 6 ipc-recv q1
+	[[ $stderr == *"refused: its descriptor is malformed"* ]]
+	# A descriptor taken from one queue and put into another.
+	head -c 100000 /dev/zero | ipc-send -w q1
+	ipc-recv -r key:"$key" >"$TMP/descriptor"
+	[ "$(wc -c <"$TMP/descriptor")" = 40 ]
+	ipc-send -n q2 x
+	ipc-send -w key:"$(field q2 KEY)" <"$TMP/descriptor"
+	ipc-send q2 good
+	fails 6 ipc-recv -a q2
+	[ "$output" = $'x\ngood' ]
+	# It still works where it belongs, once.
+	ipc-send -w key:"$key" <"$TMP/descriptor"
+	[ "$(ipc-recv -r q1 | wc -c)" = 100000 ]
+	ipc-send -w key:"$key" <"$TMP/descriptor"
+	fails 6 ipc-recv q1
+	[[ $stderr == *"its body is not there"* ]]
+}
