@@ -502,13 +502,9 @@ enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barr
 {
 	static const struct ipcu_barrier_how plain;
 	struct visit visit = { .barrier = barrier, .how = how ? how : &plain, .deadline = deadline };
-	enum ipcu_result result = read_state(barrier, &visit.state);
+	enum ipcu_result result = take_lock(barrier, deadline);
 	unsigned mine = 0;
 
-	if (result == IPCU_OK && visit.state.broken)
-		result = broken();
-	if (result == IPCU_OK)
-		result = take_lock(barrier, deadline);
 	if (result == IPCU_OK)
 		result = come(&visit, &mine);
 	if (result == IPCU_OK && index)

@@ -23,18 +23,34 @@ uint64_t ipcu_hash(const void *data, size_t size, uint64_t hash)
 	return hash;
 }
 
+static uint64_t hash_text(const char *text, uint64_t hash)
+{
+	return ipcu_hash(text, strlen(text), hash);
+}
+
+/* The decimal digits of NUMBER. Not snprintf: every command's start would pay for it. */
+static uint64_t hash_number(unsigned long number, uint64_t hash)
+{
+	char digits[24], *at = digits + sizeof(digits);
+
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	return ipcu_hash(at, (size_t)(digits + sizeof(digits) - at), hash);
+}
+
 /*
  * key = high ^ low half of FNV-1a-64 over "ipcutils:UID/NAME#CANDIDATE". What
  * comes out reserved is hashed on until it is not, so every candidate is a key.
  */
 key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate)
 {
-	char text[IPCU_NAME_MAX + 64];
-	int length = snprintf(text, sizeof(text), "ipcutils:%lu/%s#%u", (unsigned long)owner, name,
-			      candidate);
-	uint64_t hash = ipcu_hash(text, (size_t)length, IPCU_HASH_START);
+	uint64_t hash = hash_text("ipcutils:", IPCU_HASH_START);
 	uint32_t key;
 
+	hash = hash_text("/", hash_number(owner, hash));
+	hash = hash_text("#", hash_text(name, hash));
+	hash = hash_number(candidate, hash);
 	for (;;) {
 		key = (uint32_t)(hash >> 32) ^ (uint32_t)hash;
 		if (key != (uint32_t)IPC_PRIVATE && (key & IPCU_SPILL_MASK) != IPCU_SPILL_PREFIX)

@@ -450,6 +450,8 @@ int main(int argc, char **argv)
 	streams();
 	round_trips();
 	lookups();
+	for (unsigned parties = 2; parties <= 256; parties *= parties == 2 ? 2 : 4)
+		barrier_row(parties, rounds < 3 ? rounds : 3, parties <= 64 ? 6 : 0);
 	memory(1);
 	memory(8);
 	remove_names();

@@ -37,4 +37,7 @@ double stream_bare(const char *input);
 double stream_redis(const char *input, const char *socket_path);
 double stream_python(const char *input, long messages);
 
+/* barrier.c: the row for so many parties (at most 256). */
+void barrier_row(unsigned parties, size_t rounds, double target);
+
 #endif

@@ -52,7 +52,7 @@ static void work(unsigned seed)
 		_exit(1);
 	while (!shared->stop) {
 		/* Half of the waits are so short that timeout and release often meet. */
-		struct timespec deadline = ipcu_deadline_in(rand_r(&seed) % 2 ? rand_r(&seed) % 60000 : 20000000);
+		struct timespec deadline = ipcu_deadline_in(rand_r(&seed) % 2 ? rand_r(&seed) % 15000 : 20000000);
 		unsigned index;
 
 		switch (ipcu_barrier_wait(barrier, NULL, &deadline, &index)) {
@@ -135,7 +135,7 @@ static void check(ipcu_barrier *barrier, const char *what, long killed)
 
 int main(void)
 {
-	uint64_t generations = (uint64_t)rounds("ROUNDS", 20000);
+	uint64_t generations = (uint64_t)rounds("ROUNDS", 60000);
 	ipcu_barrier *barrier;
 	long killed;
 
