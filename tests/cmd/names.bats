@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+# names.bats - names, keys, other users, limits, and what helps when something is wrong
+
+bats_require_minimum_version 1.5.0
+load ../helper
+
+@test "names that are none change nothing" {
+	local bad
+	for bad in '' 'a b' 'a:b' '-x' '.x' $'a\nb' $'a\x7f' $'a\xff' $'a\xc2\x85' "$(printf 'x%.0s' {1..64})" '/x' 'root/' \
+		'root/a/b' 'key:' 'key:0' 'key:08' 'key:0x' 'key:4294967296' 'key:-1' 'key:1x' 'id:' 'id:-1' 'id:x' 'ftok:' 'ftok::Q'; do
+		fails 2 ipc-send -- "$bad" x
+		[[ $stderr != *$'\x7f'* && $stderr != *$'\xff'* ]]
+	done
+	[ -z "$(ipc-ls --noheadings)" ]
+	ipc-send "$(printf 'x%.0s' {1..63})" ok
+	ipc-send größe ok
+	[ "$(ipc-recv größe)" = ok ]
+}
+
+@test "own namespace by name and number" {
+	ipc-send q1 x
+	[ "$(ipc-recv -n "$(id -un)/q1")" = x ]
+	ipc-send "$(id -u)/q1" y
+	[ "$(ipc-recv -n q1)" = y ]
+	fails 3 ipc-send no-such-user/q1 x
+	[[ $stderr == *"no such user: no-such-user"* ]]
+	fails 3 ipc-send 54321/q1 x
+	[[ $stderr == *"hint: only user 54321 can create a name there"* ]]
+}
+
+@test "raw keys are not created unasked" {
+	fails 3 ipc-send key:0x7abc x
+	[[ $stderr == *"hint: "*"--create"* ]]
+	ipc-send --create key:0x7abc x
+	[ "$(ipc-recv key:31420)" = x ]
+	ipc-rm key:075274
+	fails 3 ipc-recv id:2147483647
+	[[ $stderr == *"no queue has this identifier"* ]]
+}
+
+@test "ftok gives the key that ftok(3) gives" {
+	: >"$TMP/a:file"
+	local key
+	key=$(perl -MIPC::SysV=ftok -e 'printf "0x%x", ftok($ARGV[0], ord "Q")' "$TMP/a:file")
+	ipc-send --create "key:$key" x
+	[ "$(ipc-recv -n "ftok:$TMP/a:file:Q")" = x ]
+	ipc-rm "key:$key"
+	key=$(perl -MIPC::SysV=ftok -e 'printf "0x%x", ftok($ARGV[0], 1)' "$TMP/a:file")
+	ipc-send --create "ftok:$TMP/a:file" y
+	[ "$(ipc-recv -n "key:$key")" = y ]
+	ipc-rm "ftok:$TMP/a:file:1"
+	fails 3 ipc-send ftok:/no/such/file x
+	[[ $stderr == *"/no/such/file: No such file or directory"* ]]
+}
+
+@test "another user: by the mode, and no further" {
+	need_root "becomes another user"
+	as 1000 ipc-send q1 'from 1000'
+	fails 4 as 1001 ipc-recv 1000/q1
+	[[ $stderr == *"Permission denied"* ]]
+	[[ $stderr == *"hint: it belongs to user 1000 and group 1000, mode 600; you are user 1001"* ]]
+	as 1000 ipc-send -m 622 in x
+	as 1001 ipc-send 1000/in 'from 1001'
+	fails 4 as 1001 ipc-recv 1000/in
+	[ "$(as 1000 ipc-recv -a in)" = $'x\nfrom 1001' ]
+	fails 4 as 1001 ipc-rm 1000/in
+	[[ $stderr == *"hint: only user 1000 and root"* ]]
+	as 1001 ipc-ls -a --noheadings | grep -q /in\ 
+	# A big message changes hands, and nothing stays behind.
+	head -c 100000 /dev/zero | as 1001 ipc-send -w 1000/in
+	[ "$(as 1000 ipc-recv -r in | wc -c)" = 100000 ]
+	ipc-rm 1000/in
+	as 1000 ipc-rm q1
+}
+
+@test "another user's objects on our keys are never used" {
+	need_root "becomes another user"
+	local key
+	ipc-send q1 x
+	key=$(field q1 KEY)
+	ipc-rm q1
+	as 1000 ipc-send --create -m 666 "key:$key" trap
+	ipc-send q1 mine
+	[ "$(field q1 KEY)" != "$key" ]
+	[ "$(ipc-recv q1)" = mine ]
+	fails 1 ipc-recv -n q1
+	ipc-rm q1
+	# On the key of an object that was removed behind our back.
+	as 1000 ipc-rm "key:$key"
+	ipc-send q1 x
+	[ "$(field q1 KEY)" = "$key" ]
+	ipcrm -Q "$key"
+	as 1000 ipc-send --create -m 666 "key:$key" trap
+	fails 3 ipc-recv --no-create -n q1
+	ipc-send q1 mine
+	[ "$(ipc-recv -a q1)" = mine ]
+	as 1000 ipc-rm "key:$key"
+}
+
+@test "another user's segment on our registry's key, and semaphore on its lock's" {
+	need_root "becomes another user"
+	cat >"$TMP/squat.pl" <<-'P'
+		use IPC::SysV; for (@ARGV) { $k = unpack "l", pack "L", hex; defined shmget($k, 9000000, 01644) or die; defined semget($k, 1, 01666) or die }
+	P
+	chmod 755 "$TMP" "$TMP/squat.pl"
+	ipc-send q1 x
+	local registry lock
+	registry=$(ipc-ls -a -k memory --noheadings -o KEY | xargs)
+	lock=$(ipc-ls -a -k semaphore --noheadings -o KEY | xargs)
+	ipc-rm q1
+	setpriv --reuid=1000 --regid=1000 --clear-groups perl -e "$(cat "$TMP/squat.pl")" "$registry" "$lock"
+	ipc-send q1 safe
+	[ "$(ipc-recv q1)" = safe ]
+	ipc-rm q1
+	local key
+	for key in $registry $lock; do
+		ipc-rm -k memory "key:$key"
+		ipc-rm -k semaphore "key:$key"
+	done
+}
+
+@test "each limit is named with what raises it" {
+	need_namespace "lowers limits"
+	ipc-send q1 x
+	echo 1 >/proc/sys/kernel/msgmni
+	fails 5 ipc-send q2 x
+	[[ $stderr == *"too many queues"*"hint: kernel.msgmni"* ]]
+	[ "$(ipc-ls --noheadings | wc -l)" = 1 ]
+	echo 32000 >/proc/sys/kernel/msgmni
+	echo 100 >/proc/sys/kernel/msgmax
+	[ "$(ipc-send q1 "$(printf 'x%.0s' {1..200})"; ipc-recv -a -F '%s ' q1)" = "1 200 " ]
+	fails 5 ipc-send "key:$(field q1 KEY)" "$(printf 'x%.0s' {1..200})"
+	[[ $stderr == *"can have 100"*"kernel.msgmax"* ]]
+	echo 8192 >/proc/sys/kernel/msgmax
+	echo 50 >/proc/sys/kernel/msgmnb
+	ipc-send --create key:0x7aaa ''
+	fails 5 ipc-send key:0x7aaa "$(printf 'x%.0s' {1..51})"
+	[[ $stderr == *"can have 50"*"kernel.msgmnb"* ]]
+	ipc-rm key:0x7aaa
+	ipc-send q3 "$(printf 'x%.0s' {1..51})"
+	[ "$(ipc-recv -F %s q3)" = 51 ]
+	echo 1 >/proc/sys/kernel/shmmni
+	fails 5 bash -c 'head -c 100000 /dev/zero | ipc-send -w q1'
+	[[ $stderr == *"too many memory segments"*"kernel.shmmni"* ]]
+	ipc-rm -f -a
+	echo 0 >/proc/sys/kernel/shmmni
+	fails 5 ipc-send q1 x
+	[[ $stderr == *"registry of names: too many memory segments"* ]]
+	echo 4096 >/proc/sys/kernel/shmmni
+	echo 1000 >/proc/sys/kernel/shmmax
+	fails 5 ipc-send q1 x
+	[[ $stderr == *"kernel.shmmax"* ]]
+	echo 18446744073692774399 >/proc/sys/kernel/shmmax
+	echo "32000 1024000000 500 0" >/proc/sys/kernel/sem
+	fails 5 ipc-send q1 x
+	[[ $stderr == *"too many semaphores"*"kernel.sem"* ]]
+	echo "32000 1024000000 500 32000" >/proc/sys/kernel/sem
+	ipc-send q1 x
+}
+
+@test "kernel.shm_rmid_forced: names cannot be kept, and it is said" {
+	need_namespace "sets kernel.shm_rmid_forced"
+	echo 1 >/proc/sys/kernel/shm_rmid_forced
+	fails 8 ipc-send q1 x
+	[[ $stderr == *"hint: kernel.shm_rmid_forced is 1"* ]]
+	ipc-send --create key:0x7bbb x
+	[ "$(ipc-recv key:0x7bbb)" = x ]
+	ipc-rm key:0x7bbb
+	echo 0 >/proc/sys/kernel/shm_rmid_forced
+	ipc-send q1 x
+}
+
+@test "a key told to another program: who makes the queue first does not matter" {
+	ipc-send q1 x
+	local key
+	key=$(field q1 KEY)
+	ipc-rm q1
+	perl -e 'msgget(hex $ARGV[0], 01600) // die' "$key"
+	ipc-send q1 hello
+	[ "$(ipc-recv "key:$key")" = hello ]
+}
+
+@test "Python's sysv_ipc and ipcutils read the same bytes" {
+	/usr/bin/python3 -c 'import sysv_ipc' || skip "python3-sysv-ipc is not installed"
+	ipc-send q1 ''
+	ipc-recv q1
+	local key
+	key=$(field q1 KEY)
+	printf 'a\0b\xff' | ipc-send -w -T 9 q1
+	[ "$(/usr/bin/python3 -c 'import sys, sysv_ipc; print(*sysv_ipc.MessageQueue(int(sys.argv[1], 16)).receive())' "$key")" = "b'a\\x00b\\xff' 9" ]
+	/usr/bin/python3 -c 'import sys, sysv_ipc; sysv_ipc.MessageQueue(int(sys.argv[1], 16)).send(b"c\0d\xfe", type=4)' "$key"
+	[ "$(ipc-recv -r q1 | od -An -tx1 | xargs)" = "63 00 64 fe" ]
+}
+
+@test "Perl and ipcutils read the same bytes" {
+	ipc-send -T 3 q1 'for Perl'
+	local key
+	key=$(field q1 KEY)
+	[ "$(perl -e '$q = msgget(hex $ARGV[0], 0); msgrcv($q, $m, 99, 0, 0); ($t, $b) = unpack "l! a*", $m; print "$t $b"' "$key")" = "3 for Perl" ]
+	perl -e 'msgsnd(msgget(hex $ARGV[0], 0), pack("l! a*", 8, "from Perl"), 0) or die' "$key"
+	[ "$(ipc-recv -F '%t %b' q1)" = "8 from Perl" ]
+}
