@@ -18,12 +18,11 @@
 #include "recv.h"
 
 static const struct argp_option table[] = {
-	{ NULL, 0, NULL, 0, "How many:", 0 },
-	{ "count", 'c', "N", 0, "N messages instead of one", 0 },
-	{ "follow", 'f', NULL, 0, "until a signal comes or stdout's reader is gone", 0 },
-	{ "all", 'a', NULL, 0, "all that is there now, without waiting", 0 },
-	{ "peek", 'p', NULL, 0, "show without taking", 0 },
-	{ NULL, 0, NULL, 0, "Which:", 1 },
+	{ NULL, 0, NULL, 0, "How many, and which:", 1 },
+	{ "count", 'c', "N", 0, "N messages instead of one", 1 },
+	{ "follow", 'f', NULL, 0, "until a signal comes or stdout's reader is gone", 1 },
+	{ "all", 'a', NULL, 0, "all that is there now, without waiting", 1 },
+	{ "peek", 'p', NULL, 0, "show without taking", 1 },
 	{ "type", 'T', "N", 0, "only messages of type N", 1 },
 	{ "max-type", CLI_MAX_TYPE, "N", 0, "the lowest type first, none above N", 1 },
 	{ "not-type", CLI_NOT_TYPE, "N", 0, "any type but N", 1 },
