@@ -181,27 +181,25 @@ enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which, struct
 enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
 			       const void *body, size_t size)
 {
-	enum ipcu_result result;
 	int signals = cli_interrupt_count();
-	bool told = false;
+	bool wait = false;
+	enum ipcu_result result;
 
 	for (;;) {
-		result = ipcu_queue_send(from->queues[which], type, body, size, told ? NULL : &ipcu_no_wait);
+		result = ipcu_queue_send(from->queues[which], type, body, size, wait ? NULL : &ipcu_no_wait);
 		if (result == IPCU_OK)
 			return IPCU_OK;
-		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EAGAIN) {
+		if (result == IPCU_NOT_NOW && !wait && *from->lost == 0) {
 			cli_complain(&from->options->common, from->options->names[which],
 				     "it waits until there is room; a receiver makes some",
 				     "the queue has filled up while a message is to be put back");
-			told = true;
+			wait = true;
 			continue;
 		}
 		/* A signal that came before is no reason to lose it; one that comes now is. */
-		if (result == IPCU_NOT_NOW && cli_interrupt_count() == signals)
+		if (result == IPCU_NOT_NOW && wait && cli_interrupt_count() == signals)
 			continue;
-		cli_error(&from->options->common, from->options->names[which]);
-		cli_complain(&from->options->common, from->options->names[which], NULL,
-			     "a message of %zu bytes and type %ld is lost", size, type);
+		++*from->lost;
 		return result;
 	}
 }
@@ -238,7 +236,8 @@ int ipc_recv(int argc, char **argv);
 int ipc_recv(int argc, char **argv)
 {
 	struct recv_options options = { .format = { RECV_PLAIN, NULL, NULL, 0 } };
-	struct recv_queues from = { .options = &options };
+	uint64_t lost = 0;
+	struct recv_queues from = { .options = &options, .lost = &lost };
 	size_t opened = 0;
 	int status;
 
@@ -256,6 +255,10 @@ int ipc_recv(int argc, char **argv)
 	}
 	if (!status && !options.common.finished)
 		status = receive(&from);
+	if (lost)
+		cli_complain(&options.common, NULL, NULL,
+			     "%llu messages are lost: they could neither be written nor put back",
+			     (unsigned long long)lost);
 	while (opened > 0)
 		ipcu_queue_close(from.queues[--opened]);
 	free(from.queues);

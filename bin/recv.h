@@ -23,6 +23,7 @@ struct recv_options {
 struct recv_queues {
 	ipcu_queue **queues;
 	const struct recv_options *options;
+	uint64_t *lost; /* messages that could not even be put back */
 };
 
 /* Each is one way to receive; all return the exit status with everything said. */
@@ -42,7 +43,8 @@ bool recv_again(enum ipcu_result result);
 
 /*
  * Send what was taken and cannot be delivered back to where it came from. It becomes the
- * last of its queue. IPCU_OK, or what is lost was said.
+ * last of its queue. Waits for room, until a signal comes: from then on it is one try for
+ * each. IPCU_OK, or it was counted as lost.
  */
 enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
 			       const void *body, size_t size);

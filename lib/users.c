@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -106,6 +107,17 @@ static const char *has_attached(pid_t pid, int id)
 	return how;
 }
 
+/* Identifiers are those of an IPC namespace: in another one the same number is another object. */
+static bool same_namespace(pid_t pid)
+{
+	char path[64];
+	struct stat ours, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
+	return stat("/proc/self/ns/ipc", &ours) < 0 ||
+	       (stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev);
+}
+
 static enum ipcu_family family_of(enum ipcu_kind kind)
 {
 	return kind == IPCU_KIND_QUEUE				      ? IPCU_FAMILY_QUEUE
@@ -128,7 +140,7 @@ size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context)
 			continue;
 		user.how = family == IPCU_FAMILY_SEGMENT ? has_attached(user.pid, id)
 							 : waits_on(user.pid, family, id);
-		if (!user.how)
+		if (!user.how || !same_namespace(user.pid))
 			continue;
 		count++;
 		if (fn) {

@@ -259,3 +259,21 @@ load ../helper
 	fails 6 ipc-recv q1
 	[[ $stderr == *"its body is not there"* ]]
 }
+
+@test "one signal ends the wait for room to put messages back, and says what is lost" {
+	mkfifo "$TMP/out"
+	seq 1000 | ipc-send q1
+	background bash -c 'exec ipc-recv -f q1 >"$0" 2>"$1"' "$TMP/out" "$TMP/errors"
+	local receiver=$! pipe
+	exec 9<>"$TMP/out"
+	# Fill the pipe, so that what it takes next cannot be written, then the queue.
+	yes | head -c 300000 | ipc-send -q -t 1s q1 || [ $? -eq 1 ]
+	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
+	until_true bash -c '! ipc-send -q -n q1 x'
+	kill -TERM $receiver
+	until_true grep -q 'filled up' "$TMP/errors"
+	kill -TERM $receiver
+	finish $receiver 143
+	exec 9>&-
+	grep -q 'messages are lost' "$TMP/errors"
+}

@@ -94,3 +94,12 @@ load ../helper
 	ipc-rm --stale --older-than=0
 	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 0 ]
 }
+
+@test "who waits on the same identifier in another namespace does not use ours" {
+	need_namespace "makes another one"
+	ipc-send q1 x
+	background unshare --ipc bash -c 'ipc-send q1 x; ipc-recv q1 >/dev/null; exec ipc-recv q1'
+	local other=$!
+	until_true blocked $other
+	ipc-rm q1
+}
