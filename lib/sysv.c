@@ -4,9 +4,12 @@
 #include <config.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "ipcutils.h"
 #include "sysv.h"
+
+/* What the kernel fills is zeroed first: valgrind does not know *_STAT_ANY. */
 
 /* FOUND is what a *_STAT_ANY of ID returned: the identifier that lives in its slot. */
 static int same(int found, int id)
@@ -20,6 +23,7 @@ static int same(int found, int id)
 
 int ipcu_stat_queue(int id, struct msqid_ds *state)
 {
+	memset(state, 0, sizeof(*state));
 	if (same(msgctl(id, MSG_STAT_ANY, state), id) == 0)
 		return 0;
 	return errno == EINVAL ? msgctl(id, IPC_STAT, state) : -1; /* before Linux 4.17 */
@@ -29,6 +33,7 @@ int ipcu_stat_set(int id, struct semid_ds *state)
 {
 	union semun arg = { .buf = state };
 
+	memset(state, 0, sizeof(*state));
 	if (same(semctl(id, 0, SEM_STAT_ANY, arg), id) == 0)
 		return 0;
 	return errno == EINVAL ? semctl(id, 0, IPC_STAT, arg) : -1;
@@ -36,6 +41,7 @@ int ipcu_stat_set(int id, struct semid_ds *state)
 
 int ipcu_stat_segment(int id, struct shmid_ds *state)
 {
+	memset(state, 0, sizeof(*state));
 	if (same(shmctl(id, SHM_STAT_ANY, state), id) == 0)
 		return 0;
 	return errno == EINVAL ? shmctl(id, IPC_STAT, state) : -1;
