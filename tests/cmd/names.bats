@@ -200,3 +200,54 @@ load ../helper
 	perl -e 'msgsnd(msgget(hex $ARGV[0], 0), pack("l! a*", 8, "from Perl"), 0) or die' "$key"
 	[ "$(ipc-recv -F '%t %b' q1)" = "8 from Perl" ]
 }
+
+@test "another kind under the name is a conflict that says which" {
+	ipc-barrier create b1 2
+	fails 7 ipc-send b1 x
+	[[ $stderr == *"b1: it is a barrier, not a queue"*"hint: all kinds share one namespace"* ]]
+	ipc-send q1 x
+	fails 7 ipc-barrier create q1 2
+	[[ $stderr == *"q1: it is a queue, not a barrier"* ]]
+	[ "$(ipc-recv -n q1)" = x ]
+}
+
+# Write bytes into the registry's segment.
+scribble() {
+	perl -e 'my $id = shmget(unpack("l", pack "L", hex $ARGV[0]), 0, 0) // die; shmwrite($id, pack("H*", $ARGV[2]), $ARGV[1], length($ARGV[2]) / 2) or die' "$@"
+}
+
+@test "a registry of a newer version, or none at all, is refused with what to do" {
+	need_namespace "damages the registry"
+	ipc-send q1 x
+	local registry
+	registry=$(ipc-ls -a -k memory --noheadings -o KEY | xargs)
+	scribble "$registry" 8 02000000
+	fails 8 ipc-send q1 y
+	[[ $stderr == *"has version 2, this program knows 1"*"hint: a newer ipcutils made it"* ]]
+	scribble "$registry" 8 01000000
+	scribble "$registry" 0 ffffffffffffffff
+	fails 8 ipc-recv q1
+	[[ $stderr == *"the registry of names is damaged: bad magic"* ]]
+	ipcrm --all
+}
+
+@test "a registry full of noise makes nobody crash or hang" {
+	need_root "becomes another user"
+	as 1000 ipc-send -m 666 q1 x
+	local registry round
+	registry=$(as 1000 ipc-ls -a -k memory --noheadings -o KEY | xargs)
+	for round in 1 2 3; do
+		head -c 2000 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$TMP/noise"
+		# The fields behind the magic and version, the index, and the first entries.
+		scribble "$registry" 12 "$(head -c 40 "$TMP/noise")"
+		scribble "$registry" $((4096 + round * 20000)) "$(cat "$TMP/noise")"
+		scribble "$registry" $((4096 + 262144)) "$(cat "$TMP/noise")"
+		run as 1001 timeout 20 ipc-recv -n 1000/q1
+		[ "$status" -le 8 ]
+		run timeout 20 ipc-ls -a
+		[ "$status" -le 8 ]
+		run timeout 20 ipc-ls --user=1000
+		[ "$status" -le 8 ]
+	done
+	ipcrm --all
+}
