@@ -200,7 +200,7 @@ static bool is_queued(int queue, const uint64_t nonce[2])
 	}
 }
 
-static bool unreachable(const struct spill_header *header)
+static bool unreachable(const struct spill_header *header, int64_t seconds)
 {
 	struct msqid_ds queue;
 	uint32_t state = atomic_load(&header->state);
@@ -211,7 +211,8 @@ static bool unreachable(const struct spill_header *header)
 		return false;
 	if (ipcu_stat_queue(header->queue, &queue) < 0)
 		return errno == EINVAL || errno == EIDRM;
-	return !is_queued(header->queue, header->nonce);
+	/* Who has just received the descriptor may be about to attach the body. */
+	return !is_queued(header->queue, header->nonce) && time(NULL) - queue.msg_rtime >= seconds;
 }
 
 /* Whether segment ID may be a body of ours that nobody has attached. */
@@ -263,7 +264,7 @@ bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity)
 	if (memcmp(header->magic, magic, sizeof(magic)) != 0)
 		stale = header->magic[0] == '\0' && !ipcu_process_lives(state.shm_cpid, 0);
 	else
-		stale = unreachable(header);
+		stale = unreachable(header, seconds);
 	if (stale)
 		snprintf(what, capacity, "big message of queue %d, %llu bytes", header->queue,
 			 (unsigned long long)state.shm_segsz - sizeof(*header));

@@ -173,11 +173,12 @@ load ../helper
 
 @test "a signal loses nothing and ends it as a signal does" {
 	local signal
+	printf 'a\nb\nc\n' >"$TMP/wanted"
 	for signal in TERM INT HUP; do
 		background env --default-signal=INT ipc-recv -f q1 >"$TMP/out"
 		local receiver=$!
 		ipc-send q1 a b c
-		until_true cmp -s "$TMP/out" <(printf 'a\nb\nc\n')
+		until_true cmp -s "$TMP/out" "$TMP/wanted"
 		kill -$signal $receiver
 		finish $receiver $((128 + $(kill -l $signal)))
 		ipc-send q1 later

@@ -251,3 +251,18 @@ scribble() {
 	done
 	ipcrm --all
 }
+
+@test "a registry that leads to somebody else's object is not believed" {
+	need_root "becomes another user"
+	as 1000 ipc-send -m 666 q1 x
+	ipc-send --create -m 666 key:0x7ccc 'not yours'
+	local registry record
+	registry=$(as 1000 ipc-ls -a -k memory --noheadings -o KEY | xargs)
+	# Key and identifier of the first entry, in both of its records.
+	record=$(perl -e 'print unpack "H*", pack "LL", 0x7ccc, $ARGV[0]' "$(field key:0x7ccc ID)")
+	scribble "$registry" $((4096 + 262144 + 72 + 4)) "$record"
+	scribble "$registry" $((4096 + 262144 + 72 + 64 + 4)) "$record"
+	fails 3 as 1001 ipc-recv -n 1000/q1
+	[ "$(ipc-recv -n key:0x7ccc)" = 'not yours' ]
+	ipcrm --all
+}
