@@ -64,7 +64,8 @@ int cli_find_command(const char *command)
 			strcat(strcat(path, length ? "/" : "./"), command);
 			if (executable(path))
 				return 0;
-			if (errno == EACCES)
+			/* Found but not executable; a directory we may not look into has nothing for us. */
+			if (errno == EACCES && access(path, F_OK) == 0)
 				errnum = EACCES;
 		}
 		directory = directory[length] ? directory + length + 1 : NULL;

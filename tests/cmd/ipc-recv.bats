@@ -209,6 +209,15 @@ load ../helper
 	fails 126 ipc-recv q1 -- /etc/passwd
 	fails 2 ipc-recv q1 --
 	fails 2 ipc-recv -J q1 -- cat
+	mkdir "$TMP/path"
+	: >"$TMP/path/plain-file"
+	fails 126 env PATH="$TMP/path:$PATH" ipc-recv q1 -- plain-file
+	if [ "$(id -u)" -eq 0 ] && [ "$IPC_TEST_NAMESPACE" = root ]; then
+		chmod 700 "$TMP/path"
+		as 1000 ipc-send q1 x
+		PATH="$PATH:$TMP/path" fails 127 as 1000 ipc-recv q1 -- plain-file
+		as 1000 ipc-rm q1
+	fi
 	printf '#!/no/such/interpreter\n' >"$TMP/bad"
 	chmod +x "$TMP/bad"
 	fails 127 ipc-recv q1 -- "$TMP/bad"
