@@ -266,3 +266,47 @@ scribble() {
 	[ "$(ipc-recv -n key:0x7ccc)" = 'not yours' ]
 	ipcrm --all
 }
+
+# The command with each call of CALL failing with ERRNO: injected CALL ERRNO COMMAND...
+injected() {
+	local call=$1 errno=$2
+	shift 2
+	fails "$wanted" strace -f -o /dev/null -e inject="$call":error="$errno" "$@"
+}
+
+@test "what a kernel cannot do, and memory that is not there, are said as such" {
+	need strace
+	ipc-send q1 x
+	local wanted
+	wanted=8 injected msgrcv ENOSYS ipc-recv -p q1
+	[[ $stderr == *"cannot show a message without taking it"*"hint: "*"CONFIG_CHECKPOINT_RESTORE"* ]]
+	wanted=8 injected shmget,msgget,semget ENOSYS ipc-send key:0x7eee --create x
+	[[ $stderr == *"this kernel has no System V IPC"*"hint: "*"CONFIG_SYSVIPC"* ]]
+	wanted=5 injected msgsnd ENOMEM ipc-send q1 x
+	[[ $stderr == *"cannot send: not enough memory"* ]]
+	wanted=5 injected shmat ENOMEM ipc-recv -n q1
+	[[ $stderr == *"not enough memory or address space"* ]]
+	wanted=5 injected msgget ENOMEM ipc-send q2 x
+	[[ $stderr == *"cannot create it: not enough memory"* ]]
+	wanted=5 injected semtimedop ENOSPC ipc-send q2 x
+	[[ $stderr == *"too many undo entries"* ]]
+	[ "$(ipc-ls --noheadings -o NAME | xargs)" = q1 ]
+}
+
+@test "other users on all our keys: it is said whose they are" {
+	need_root "becomes another user"
+	local keys='use bigint; for my $n (0 .. 15) { my $h = 0xcbf29ce484222325;
+		$h = (($h ^ ord) * 0x100000001b3) % 2**64 for split //, "ipcutils:0/$ARGV[0]#$n";
+		printf "%d\n", unpack "l", pack "L", (($h >> 32) ^ ($h % 2**32))->numify }'
+	perl -e "$keys" q1 >"$TMP/q1"
+	perl -e "$keys" :registry >"$TMP/registry"
+	chmod 755 "$TMP"
+	chmod 644 "$TMP/q1" "$TMP/registry"
+	setpriv --reuid=1000 --regid=1000 --clear-groups perl -ne 'defined msgget($_, 01666) or die' <"$TMP/q1"
+	fails 7 ipc-send q1 x
+	[[ $stderr == *"other objects hold all its keys"*"hint: user 1000 owns"* ]]
+	setpriv --reuid=1000 --regid=1000 --clear-groups perl -ne 'defined shmget($_, 10, 01600) or die' <"$TMP/registry"
+	fails 7 ipc-send q2 x
+	[[ $stderr == *"user 1000 has segments on all its keys"*"hint: ipc-ls -a --user=1000"* ]]
+	ipcrm --all
+}
