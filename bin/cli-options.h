@@ -41,6 +41,7 @@ enum cli_key {
 	CLI_STALE,
 	CLI_OLDER_THAN,
 	CLI_BREAK_ON_TIMEOUT,
+	CLI_RESIZE,
 	CLI_COMMAND_KEYS /* a command's own begin here */
 };
 

@@ -26,6 +26,7 @@
  *  queues               ipcu_queue_*
  *  barriers             ipcu_barrier_*
  *  events               ipcu_event_*
+ *  semaphores, locks    ipcu_sem_*, ipcu_lock_*
  *  looking              ipcu_list, ipcu_users, ipcu_limits
  *  removing             ipcu_remove, ipcu_remove_stale
  *
@@ -394,6 +395,145 @@ struct ipcu_event_info {
 enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *info);
 
 /* ---------------------------------------------------------------------- */
+/* Semaphores and locks: semget(2), semop(2), semctl(2)                    */
+/* ---------------------------------------------------------------------- */
+
+/*
+ * A named semaphore has COUNT units, which are free, held by a process, or taken
+ * for good. Held units come back when the process that took them ends, however it
+ * ends; they survive execve(2), and a child does not hold what its parent does.
+ * Units are given in the order in which processes began to wait, whatever each wants.
+ * Who waits and is stopped and continued begins anew.
+ *
+ * A raw set (key:, id:, ftok:) belongs to other programs: plain semop(2) on one of its
+ * members, with no count, no order, no slots and no holders.
+ */
+#define IPCU_SEM_COUNT_MAX 32767u
+
+struct sembuf; /* <sys/sem.h> */
+
+typedef struct ipcu_sem ipcu_sem;
+
+/*
+ * Open, and perhaps create, the semaphore NAME. COUNT is what its count must be, 0
+ * whatever it is; OTHERWISE is the count if it is 0 and the semaphore is created here. The
+ * caller gives *SEM to ipcu_sem_close().
+ *
+ * Results: those of names; IPCU_CONFLICT: its count is another; IPCU_USAGE: no or too large a count.
+ */
+enum ipcu_result ipcu_sem_open(ipcu_sem **sem, const char *name, unsigned count, unsigned otherwise,
+			       const struct ipcu_open *how);
+
+/* Release the handle, not the semaphore, nor what the process holds of it. NULL is allowed. */
+void ipcu_sem_close(ipcu_sem *sem);
+
+/* Which member of a raw set the calls below use (at first 0). IPCU_OK; IPCU_USAGE: it has none such. */
+enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index);
+
+enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLUSIVE = 2 };
+
+/* What this process holds by one acquire. */
+struct ipcu_hold {
+	enum ipcu_hold_mode mode;
+	unsigned units;
+	int slot; /* 0 to count - 1, no other holder has it; -1 for a raw set */
+};
+
+/*
+ * Hold UNITS until ipcu_sem_release() or the end of this process, waiting while
+ * they are not free or somebody else waits. A shared lock is one unit, an exclusive one all.
+ *
+ * IPCU_OK and *HOLD; IPCU_NOT_NOW: not by the deadline, or a signal handler ran, and
+ * nothing is held; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_LIMIT: it has not that many
+ * units at all; IPCU_USAGE: no or too many UNITS, or a lock on a raw set; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct timespec *deadline,
+				  struct ipcu_hold *hold);
+enum ipcu_result ipcu_lock_shared(ipcu_sem *sem, const struct timespec *deadline,
+				  struct ipcu_hold *hold);
+enum ipcu_result ipcu_lock_exclusive(ipcu_sem *sem, const struct timespec *deadline,
+				     struct ipcu_hold *hold);
+
+/*
+ * Give back what this process holds by HOLD, which then holds nothing.
+ * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_USAGE: HOLD holds nothing; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold);
+
+/*
+ * Take UNITS for good (P), in the same line: they stay taken when this process ends.
+ * Results: those of ipcu_sem_acquire.
+ */
+enum ipcu_result ipcu_sem_wait(ipcu_sem *sem, unsigned units, const struct timespec *deadline);
+
+/*
+ * Give UNITS that were taken for good (V). Never waits.
+ * IPCU_OK; IPCU_LIMIT: fewer are taken, or a raw value would be over 32767;
+ * IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_sem_post(ipcu_sem *sem, unsigned units);
+
+/* How many units are free. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+enum ipcu_result ipcu_sem_get(ipcu_sem *sem, unsigned *value);
+
+/*
+ * Make VALUE units free: what is missing to the count, and is not held, is then taken for good.
+ * One step, and no undo record of anybody is touched, unlike semctl(2) SETVAL.
+ * IPCU_OK; IPCU_LIMIT: VALUE and what is held are more than the count; others as for get.
+ */
+enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value);
+
+/*
+ * Make the count COUNT. Stands in line as if to take units; more units then wait until no
+ * lock is held exclusively, fewer until so many are free at once, and meanwhile
+ * nobody else gets any.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: not by the deadline, and nothing has changed; IPCU_USAGE: a raw
+ * set, or not 1 to 32767; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct timespec *deadline);
+
+struct ipcu_sem_info {
+	bool named;
+	unsigned value;      /* free */
+	unsigned count;      /* all; of a raw set 0, as the next two */
+	unsigned taken;      /* for good */
+	unsigned held;       /* count = value + taken + held */
+	unsigned waiters;    /* processes */
+	unsigned semaphores; /* in the set */
+	pid_t last_pid;      /* that changed the value */
+};
+/* All of one instant but the waiters. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info);
+
+/* A living process that holds units. */
+struct ipcu_holder {
+	pid_t pid;    /* for whom */
+	pid_t keeper; /* the process that has them on its behalf, 0: itself */
+	enum ipcu_hold_mode mode;
+	unsigned units;
+	int slot;
+	int64_t since;	     /* seconds since 1970 */
+	const char *command; /* its command line; valid during the callback */
+};
+typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
+
+/*
+ * Call FN for each holder, lowest slot first; of a raw set nobody knows them. Who has just got
+ * units may not be in the table yet. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context);
+
+/*
+ * One semop(2) with a deadline, on a raw set. The operations' flags are the caller's;
+ * with &ipcu_no_wait all get IPC_NOWAIT.
+ * IPCU_OK; IPCU_NOT_NOW; IPCU_USAGE: a named semaphore, or a member that there is not; IPCU_LIMIT: a value
+ * over 32767; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
+			     const struct timespec *deadline);
+
+/* ---------------------------------------------------------------------- */
 /* Looking                                                                 */
 /* ---------------------------------------------------------------------- */
 
@@ -416,6 +556,7 @@ struct ipcu_info {
 	int64_t send_time, receive_time; /* 0: never */
 	/* semaphore set */
 	uint64_t semaphores;
+	int64_t value, count, waiters; /* of a named one; -1: not ours to read */
 	/* barrier, event */
 	uint64_t waiting;
 	bool broken, set;

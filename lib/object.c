@@ -28,6 +28,7 @@ const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 		&ipcu_barrier_ops,
 		&ipcu_event_ops,
 		&ipcu_queue_ops,
+		&ipcu_sem_ops,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

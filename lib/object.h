@@ -51,6 +51,7 @@ const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind);
 extern const struct ipcu_kind_ops ipcu_barrier_ops;
 extern const struct ipcu_kind_ops ipcu_event_ops;
 extern const struct ipcu_kind_ops ipcu_queue_ops;
+extern const struct ipcu_kind_ops ipcu_sem_ops;
 
 struct ipcu_object {
 	const struct ipcu_kind_ops *ops;

@@ -3,6 +3,7 @@
  */
 #include <config.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -33,27 +34,85 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacit
 	return length;
 }
 
-uint64_t ipcu_process_start(pid_t pid)
+/* What we need of /proc/PID/stat. */
+struct stat_fields {
+	char state;
+	uint64_t flags, threads, start;
+};
+
+#define EXITING 0x4 /* PF_EXITING of the flags */
+
+/* FILE is "stat" or "task/TID/stat" of PID. */
+static bool read_stat(pid_t pid, const char *file, struct stat_fields *fields)
 {
 	char text[1024], *at;
-	char state;
 
-	if (read_file(pid, "stat", text, sizeof(text)) <= 0)
-		return 0;
+	memset(fields, 0, sizeof(*fields));
+	if (read_file(pid, file, text, sizeof(text)) <= 0)
+		return false;
 	/* The command, second field, may hold anything, blanks and parentheses too. */
 	at = strrchr(text, ')');
 	if (!at || at[1] != ' ')
-		return 0;
-	state = at[2];
-	if (state == 'Z' || state == 'X')
-		return 0;
+		return false;
+	fields->state = at[2];
 	at += 2;
-	for (int field = 3; field < 22 && at; field++) {
+	for (int field = 3; field < 22; field++) {
 		at = strchr(at, ' ');
-		if (at)
-			at++;
+		if (!at)
+			return false;
+		at++;
+		if (field + 1 == 9)
+			fields->flags = strtoull(at, NULL, 10);
+		else if (field + 1 == 20)
+			fields->threads = strtoull(at, NULL, 10);
 	}
-	return at ? strtoull(at, NULL, 10) : 0;
+	fields->start = strtoull(at, NULL, 10);
+	return true;
+}
+
+static bool is_ending(const struct stat_fields *fields)
+{
+	return fields->state == 'Z' || fields->state == 'X' || (fields->flags & EXITING);
+}
+
+uint64_t ipcu_process_start(pid_t pid)
+{
+	struct stat_fields fields;
+
+	if (!read_stat(pid, "stat", &fields) || fields.state == 'Z' || fields.state == 'X')
+		return 0;
+	return fields.start;
+}
+
+/* A main thread may have ended while others go on. */
+static bool a_thread_runs(pid_t pid)
+{
+	char path[64];
+	struct dirent *task;
+	struct stat_fields fields;
+	bool runs = false;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	while (tasks && !runs && (task = readdir(tasks))) {
+		snprintf(path, sizeof(path), "task/%.20s/stat", task->d_name);
+		runs = task->d_name[0] != '.' && read_stat(pid, path, &fields) && !is_ending(&fields);
+	}
+	if (tasks)
+		closedir(tasks);
+	return runs;
+}
+
+bool ipcu_process_ended(pid_t pid, uint64_t start)
+{
+	struct stat_fields fields;
+
+	if (!read_stat(pid, "stat", &fields))
+		return kill(pid, 0) < 0 && errno == ESRCH;
+	if (start && fields.start != start)
+		return true;
+	return is_ending(&fields) && (fields.threads <= 1 || !a_thread_runs(pid));
 }
 
 bool ipcu_process_lives(pid_t pid, uint64_t start)

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT
+ * ipc-sem.c - semaphores and locks: the verbs, their options, and run
+ *
+ *	sem-acquire.c	acquire, release and the keeper
+ *	sem-value.c	create, wait, post, get, set, op
+ *	sem-status.c	status
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli-exec.h"
+#include "error.h"
+#include "parse.h"
+#include "sem-verbs.h"
+
+/* ---- options ------------------------------------------------------------ */
+
+/* N, or what the online CPUs make of +N, -N or N%: never less than one. */
+static enum ipcu_result parse_count(const char *text, unsigned *count)
+{
+	bool relative = text[0] == '+' || text[0] == '-';
+	size_t length = strlen(text);
+	char digits[16];
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t number;
+	bool percent = length > 0 && text[length - 1] == '%';
+
+	if (length >= sizeof(digits) || (relative && percent))
+		return ipcu_fail(IPCU_USAGE, "'%s' is not a count like 3, +1, -1 or 50%%", text);
+	snprintf(digits, sizeof(digits), "%.*s", (int)(length - relative - percent), text + relative);
+	if (ipcu_parse_number(digits, relative ? 0 : 1, IPCU_SEM_COUNT_MAX, &number) != IPCU_OK)
+		return ipcu_fail(IPCU_USAGE, "'%s' is not a count like 3, +1, -1 or 50%%, at most %u", text,
+				 IPCU_SEM_COUNT_MAX);
+	if (cpus < 1)
+		cpus = 1;
+	if (percent)
+		number = number * cpus / 100;
+	else if (relative)
+		number = text[0] == '+' ? cpus + number : cpus - number;
+	if (number < 1)
+		number = 1;
+	*count = number > (int64_t)IPCU_SEM_COUNT_MAX ? IPCU_SEM_COUNT_MAX : (unsigned)number;
+	return IPCU_OK;
+}
+
+static error_t check_words(struct argp_state *state, const struct sem_options *options)
+{
+	int more = options->word_count - 1;
+
+	if (options->common.finished)
+		return 0;
+	if (more < 0)
+		argp_error(state, "which semaphore? give its NAME");
+	else if (more < options->more_min)
+		argp_error(state, "give %s behind the NAME", options->more);
+	else if (more > options->more_max && !options->command)
+		argp_error(state, "'%s' is one word too many%s", options->words[options->more_max + 1],
+			   options->needs_command ? ": put -- before COMMAND" : "");
+	else if (more > options->more_max)
+		argp_error(state, "'%s' is one word too many", options->words[options->more_max + 1]);
+	else if (options->needs_command && (!options->command || !options->command[0]))
+		argp_error(state, "which COMMAND? give it behind --");
+	else if (options->units_given && options->mode != IPCU_HOLD_UNITS)
+		argp_error(state, "only one of --units, --shared and --exclusive can be given");
+	else
+		return 0;
+	return EINVAL;
+}
+
+static error_t parse_number(struct argp_state *state, const char *option, const char *arg, int64_t min,
+			    int64_t max, int64_t *number)
+{
+	return ipcu_parse_number(arg, min, max, number) == IPCU_OK ? 0 : cli_bad_option(state, option);
+}
+
+static error_t set_mode(struct argp_state *state, struct sem_options *options, enum ipcu_hold_mode mode)
+{
+	if (options->mode != IPCU_HOLD_UNITS && options->mode != mode) {
+		argp_error(state, "only one of --units, --shared and --exclusive can be given");
+		return EINVAL;
+	}
+	options->mode = mode;
+	return 0;
+}
+
+error_t sem_parse(int key, char *arg, struct argp_state *state)
+{
+	struct sem_options *options = state->input;
+	int64_t number = 0;
+	error_t error;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		cli_share(state, &options->common);
+		return 0;
+	case 'c':
+		return parse_count(arg, &options->count) == IPCU_OK ? 0 : cli_bad_option(state, "--count");
+	case 'u':
+		error = parse_number(state, "--units", arg, 1, IPCU_SEM_COUNT_MAX, &number);
+		options->units = (unsigned)number;
+		options->units_given = true;
+		return error;
+	case 'i':
+		error = parse_number(state, "--index", arg, 0, 65535, &number);
+		options->index = (unsigned)number;
+		return error;
+	case 'P':
+		error = parse_number(state, "--pid", arg, 1, INT32_MAX, &number);
+		options->pid = (pid_t)number;
+		return error;
+	case 's':
+		return set_mode(state, options, IPCU_HOLD_SHARED);
+	case 'x':
+		return set_mode(state, options, IPCU_HOLD_EXCLUSIVE);
+	case CLI_RESIZE:
+		options->resize = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		options->words = state->argv + state->next;
+		options->word_count = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_END:
+		return check_words(state, options);
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+int sem_start(const struct argp *argp, int argc, char **argv, struct sem_options *options)
+{
+	options->units = 1;
+	return cli_parse_verb(argp, "ipc-sem", argc, argv, &options->common, options);
+}
+
+int sem_open(ipcu_sem **sem, const struct sem_options *options)
+{
+	/* Readers share a unit each: a lock that is only ever a lock has all there can be. */
+	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
+	enum ipcu_result result =
+		ipcu_sem_open(sem, options->words[0], options->count, otherwise, &options->common.open);
+
+	if (result == IPCU_OK && options->index) {
+		result = ipcu_sem_select(*sem, options->index);
+		if (result != IPCU_OK)
+			ipcu_sem_close(*sem);
+	}
+	return cli_status(&options->common, options->words[0], result);
+}
+
+enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
+			  const struct timespec *deadline, struct ipcu_hold *hold)
+{
+	enum ipcu_result result;
+
+	do
+		result = options->mode == IPCU_HOLD_SHARED ? ipcu_lock_shared(sem, deadline, hold)
+			 : options->mode == IPCU_HOLD_EXCLUSIVE
+				 ? ipcu_lock_exclusive(sem, deadline, hold)
+				 : ipcu_sem_acquire(sem, options->units, deadline, hold);
+	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
+	return result;
+}
+
+/* ---- run ---------------------------------------------------------------- */
+
+static int cannot_run(const struct sem_options *options, int status)
+{
+	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+	return status;
+}
+
+int sem_become(const struct sem_options *options)
+{
+	execvp(options->command[0], options->command);
+	return cannot_run(options, errno == ENOENT || errno == ENOTDIR ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
+}
+
+static const struct argp_option run_table[] = {
+	{ NULL, 0, NULL, 0, "What is held:", 1 },
+	SEM_COUNT_OPTION, SEM_UNITS, SEM_SHARED, SEM_EXCLUSIVE_OPTION, SEM_INDEX, { 0 }
+};
+
+static const struct argp_child run_children[] = {
+	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+};
+
+static const struct argp run_argp = {
+	.options = run_table,
+	.parser = sem_parse,
+	.args_doc = "NAME -- COMMAND [ARG...]",
+	.doc = "Hold units of NAME while COMMAND runs. COMMAND takes the place of this process: "
+	       "its exit status, signals and terminal are its own, and the units come back however it ends. It "
+	       "finds IPC_SEM and IPC_SLOT in its environment."
+	       "\vExit status: that of COMMAND, 126 if it cannot be run, 127 if it is not found; "
+	       "before it is run, the ones of ipc-sem, among them 1 not now, and 7 its count is another.",
+	.children = run_children,
+};
+
+int sem_run(int argc, char **argv)
+{
+	struct sem_options options = { .needs_command = true };
+	struct timespec storage;
+	const struct timespec *deadline;
+	struct ipcu_hold hold;
+	char slot[16];
+	ipcu_sem *sem;
+	int status;
+
+	options.command = cli_split_command(&argc, argv);
+	status = sem_start(&run_argp, argc, argv, &options);
+	if (status || options.common.finished)
+		return status;
+	/* A command that is not there need not wait for its turn to say so. */
+	status = cli_find_command(options.command[0]);
+	if (status)
+		return cannot_run(&options, status);
+	deadline = cli_deadline(&options.common, &storage);
+	status = sem_open(&sem, &options);
+	if (status)
+		return status;
+	status = cli_status(&options.common, options.words[0], sem_hold(sem, &options, deadline, &hold));
+	if (!status) {
+		setenv("IPC_SEM", options.words[0], 1);
+		snprintf(slot, sizeof(slot), "%d", hold.slot);
+		if (hold.slot >= 0)
+			setenv("IPC_SLOT", slot, 1);
+		else
+			unsetenv("IPC_SLOT");
+		status = sem_become(&options);
+		ipcu_sem_release(sem, &hold);
+	}
+	ipcu_sem_close(sem);
+	return status;
+}
+
+/* ---- the verbs ---------------------------------------------------------- */
+
+static const struct cli_verb verbs[] = {
+	{ "acquire", sem_acquire, "hold units on behalf of the calling shell" },
+	{ "create", sem_create, "create a semaphore, or change its count" },
+	{ "get", sem_get, "print how many units are free" },
+	{ "op", sem_op, "one atomic semop on a set of another program" },
+	{ "post", sem_post, "give units that were taken for good" },
+	{ "release", sem_release, "give back what acquire holds" },
+	{ "run", sem_run, "hold units while a command runs" },
+	{ "set", sem_set, "set how many units are free" },
+	{ "status", sem_status, "show value, count, waiters and holders" },
+	{ "wait", sem_wait_for, "take units for good" },
+	{ 0 }
+};
+
+int ipc_sem(int argc, char **argv);
+
+int ipc_sem(int argc, char **argv)
+{
+	return cli_verbs("ipc-sem", verbs,
+			 "Semaphores and locks whose units come back when their holder ends, however it ends." CLI_EXIT_STATUSES,
+			 argc, argv);
+}

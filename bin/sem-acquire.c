@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT
+ * sem-acquire.c - acquire and release: units for the rest of a script
+ *
+ * The kernel gives units back when the process that took them ends, and that must
+ * not be the command, which is to end at once. So it forks a keeper, which takes the
+ * units itself and ends, and so gives them back, with the process it holds them
+ * for. That it watches through a pidfd: no number is ever mistaken for another process.
+ *
+ *	command				keeper
+ *	fork				dies with the command (PR_SET_PDEATHSIG)
+ *	wait for answer or owner's end	take units, answer
+ *	"go on"				lives on alone, says so
+ *	exit 0				wait for the owner's end
+ *
+ * Killed before "go on", the command leaves nothing behind; the owner's end
+ * while it waits ends both. release ends the keeper with SIGTERM, and has ended only when the
+ * kernel has given the units back.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "sem-verbs.h"
+#include "sem.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+
+/* What the keeper tells of its attempt. */
+struct answer {
+	enum ipcu_result result;
+	char message[sizeof(((struct ipcu_error *)0)->message)];
+	char hint[sizeof(((struct ipcu_error *)0)->hint)];
+};
+
+static int open_process(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* Whether FD is readable, of a pidfd: the process has ended; waits at most MILLISECONDS. */
+static bool readable(int fd, int milliseconds)
+{
+	struct pollfd one = { .fd = fd, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&one, 1, milliseconds);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+static int no_process(const struct sem_options *options, pid_t pid, int errnum)
+{
+	if (errnum == ESRCH || errnum == EINVAL)
+		return cli_status(&options->common, options->words[0],
+				  ipcu_fail(IPCU_NOT_FOUND, "no process %d: it may have ended", (int)pid));
+	return cli_status(&options->common, options->words[0],
+			  ipcu_fail_call("pidfd_open", errnum, "cannot watch process %d", (int)pid));
+}
+
+/* ---- the keeper --------------------------------------------------------- */
+
+/* Nothing of the script stays open but the two. */
+static void close_all_but(int a, int b)
+{
+	int low = a < b ? a : b, high = a < b ? b : a;
+	long end = sysconf(_SC_OPEN_MAX);
+
+#ifdef SYS_close_range
+	if ((low == 0 || syscall(SYS_close_range, 0u, (unsigned)low - 1, 0) == 0) &&
+	    (high == low + 1 || syscall(SYS_close_range, (unsigned)low + 1, (unsigned)high - 1, 0) == 0) &&
+	    syscall(SYS_close_range, (unsigned)high + 1, ~0u, 0) == 0)
+		return;
+#endif
+	for (int fd = 0; fd < (end > 0 ? (int)end : 1024); fd++)
+		if (fd != low && fd != high)
+			close(fd);
+}
+
+static void become_keeper(int socket, int owner)
+{
+	struct sigaction action;
+	sigset_t none;
+
+	/* In a session of its own no terminal's signals reach it; release's must. */
+	setsid();
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = SIG_DFL;
+	sigaction(SIGTERM, &action, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (chdir("/") < 0)
+		_exit(IPCU_SYSTEM);
+	prctl(PR_SET_NAME, "ipc-sem-keeper");
+	close_all_but(socket, owner);
+}
+
+__attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_options *options,
+					   const struct timespec *deadline, pid_t parent, int socket,
+					   int owner)
+{
+	struct answer answer = { 0 };
+	struct ipcu_hold hold;
+	char go;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(IPCU_SYSTEM);
+	become_keeper(socket, owner);
+	answer.result = sem_hold(sem, options, deadline, &hold);
+	if (answer.result != IPCU_OK) {
+		strcpy(answer.message, ipcu_last_error()->message);
+		strcpy(answer.hint, ipcu_last_error()->hint);
+	}
+	if (send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) != sizeof(answer) ||
+	    answer.result != IPCU_OK || recv(socket, &go, 1, 0) != 1)
+		_exit(answer.result);
+	prctl(PR_SET_PDEATHSIG, 0);
+	if (send(socket, &go, 1, MSG_NOSIGNAL) != 1)
+		_exit(IPCU_SYSTEM);
+	close(socket);
+	ipcu_holders_detach(sem->table);
+	while (!readable(owner, -1))
+		;
+	_exit(0);
+}
+
+/* ---- acquire ------------------------------------------------------------ */
+
+static const struct argp_option acquire_table[] = {
+	{ NULL, 0, NULL, 0, "What is held:", 1 },
+	SEM_COUNT_OPTION, SEM_UNITS, SEM_SHARED, SEM_EXCLUSIVE_OPTION, SEM_PID, { 0 }
+};
+
+static const struct argp_child acquire_children[] = {
+	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+};
+
+static const struct argp acquire_argp = {
+	.options = acquire_table,
+	.parser = sem_parse,
+	.args_doc = "NAME",
+	.doc = "Hold units of NAME on behalf of PID, by default the calling shell, until it ends or releases "
+	       "them. A small process of its own keeps them meanwhile." CLI_EXIT_STATUSES,
+	.children = acquire_children,
+};
+
+/* The keeper's answer; IPCU_NOT_FOUND: the owner ended first. */
+static enum ipcu_result hear(pid_t pid, int socket, int owner)
+{
+	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN }, { .fd = owner, .events = POLLIN } };
+	struct answer answer;
+	char go = 'g';
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return ipcu_fail_call("poll", errno, "cannot wait for the keeper");
+	if (fds[1].revents) {
+		ipcu_fail(IPCU_NOT_FOUND, "process %d, for which to acquire, has ended", (int)pid);
+		return IPCU_NOT_FOUND;
+	}
+	if (recv(socket, &answer, sizeof(answer), 0) != sizeof(answer))
+		return ipcu_fail(IPCU_SYSTEM, "its keeper has died");
+	if (answer.result == IPCU_NOT_NOW)
+		return ipcu_not_now(ETIMEDOUT);
+	if (answer.result != IPCU_OK) {
+		answer.message[sizeof(answer.message) - 1] = answer.hint[sizeof(answer.hint) - 1] = '\0';
+		ipcu_fail(answer.result, "%s", answer.message);
+		ipcu_hint("%s", answer.hint);
+		return answer.result;
+	}
+	if (send(socket, &go, 1, MSG_NOSIGNAL) != 1 || recv(socket, &go, 1, 0) != 1)
+		return ipcu_fail(IPCU_SYSTEM, "its keeper has died");
+	return IPCU_OK;
+}
+
+static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *options,
+				     const struct timespec *deadline, int owner)
+{
+	enum ipcu_result result;
+	pid_t keeper, self = getpid();
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return ipcu_fail_call("socketpair", errno, "cannot start a keeper");
+	fflush(NULL);
+	keeper = fork();
+	if (keeper == 0)
+		keep(sem, options, deadline, self, ends[1], owner);
+	close(ends[1]);
+	if (keeper < 0) {
+		close(ends[0]);
+		return ipcu_fail_call("fork", errno, "cannot start a keeper");
+	}
+	result = hear(options->pid, ends[0], owner);
+	close(ends[0]);
+	if (result != IPCU_OK) {
+		kill(keeper, SIGKILL);
+		while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	return result;
+}
+
+int sem_acquire(int argc, char **argv)
+{
+	struct sem_options options = { .pid = getppid() };
+	struct timespec storage;
+	const struct timespec *deadline;
+	ipcu_sem *sem;
+	int owner, status = sem_start(&acquire_argp, argc, argv, &options);
+
+	if (status || options.common.finished)
+		return status;
+	deadline = cli_deadline(&options.common, &storage);
+	owner = open_process(options.pid);
+	if (owner < 0)
+		return no_process(&options, options.pid, errno);
+	status = sem_open(&sem, &options);
+	if (status)
+		goto out;
+	if (!sem->object.named) {
+		ipcu_fail(IPCU_USAGE, "acquire needs a name: a raw set has no table of holders to release from");
+		status = cli_status(&options.common, options.words[0], IPCU_USAGE);
+	} else {
+		sem->owner = ipcu_holder_word(options.pid);
+		if (readable(owner, 0))
+			status = no_process(&options, options.pid, ESRCH);
+		else
+			status = cli_status(&options.common, options.words[0],
+					    start_keeper(sem, &options, deadline, owner));
+	}
+	ipcu_sem_close(sem);
+out:
+	close(owner);
+	return status;
+}
+
+/* ---- release ------------------------------------------------------------ */
+
+static const struct argp_option release_table[] = {
+	{ NULL, 0, NULL, 0, "Whose:", 1 }, SEM_PID, { 0 }
+};
+static const struct argp_child release_children[] = { { &cli_standard, 0, NULL, 0 }, { 0 } };
+
+static const struct argp release_argp = {
+	.options = release_table,
+	.parser = sem_parse,
+	.args_doc = "NAME",
+	.doc = "Give back what acquire holds of NAME on behalf of PID, by default the calling shell: of several "
+	       "acquires the last one." CLI_EXIT_STATUSES,
+	.children = release_children,
+};
+
+struct search {
+	pid_t pid;
+	struct ipcu_holder found; /* the last one for pid; keeper 0: none */
+	struct ipcu_holder other; /* one for another process, or by run */
+};
+
+static void match(const struct ipcu_holder *holder, void *context)
+{
+	struct search *search = context;
+
+	if (!holder->keeper || holder->pid != search->pid)
+		search->other = *holder;
+	else if (!search->found.keeper || holder->since >= search->found.since)
+		search->found = *holder;
+}
+
+static enum ipcu_result nothing_held(const struct search *search)
+{
+	const struct ipcu_holder *other = &search->other;
+
+	if (!other->pid)
+		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it", (int)search->pid);
+	ipcu_fail(IPCU_DENIED, "process %d does not hold it: process %d does", (int)search->pid, (int)other->pid);
+	if (other->keeper)
+		ipcu_hint("release -P %d releases what that process holds", (int)other->pid);
+	else
+		ipcu_hint("what run holds comes back when its command ends");
+	return IPCU_DENIED;
+}
+
+static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
+{
+	struct search again = { .pid = first->pid };
+	int keeper = open_process(first->found.keeper);
+	enum ipcu_result result = IPCU_OK;
+
+	if (keeper < 0)
+		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more", (int)first->pid);
+	/* The table again, now that its number cannot become another process's. */
+	ipcu_sem_holders(sem, match, &again);
+	if (again.found.keeper != first->found.keeper)
+		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more", (int)first->pid);
+	else if (syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+		result = ipcu_fail_call("pidfd_send_signal", errno, "cannot end its keeper, process %d",
+					(int)first->found.keeper);
+	else
+		while (!readable(keeper, -1))
+			;
+	close(keeper);
+	return result;
+}
+
+int sem_release(int argc, char **argv)
+{
+	struct sem_options options = { .pid = getppid() };
+	struct search search = { 0 };
+	enum ipcu_result result;
+	ipcu_sem *sem;
+	int status = sem_start(&release_argp, argc, argv, &options);
+
+	if (status || options.common.finished)
+		return status;
+	options.common.open.create = IPCU_CREATE_NEVER;
+	status = sem_open(&sem, &options);
+	if (status)
+		return status;
+	search.pid = options.pid;
+	result = ipcu_sem_holders(sem, match, &search);
+	if (result == IPCU_OK)
+		result = search.found.keeper ? end_keeper(sem, &search) : nothing_held(&search);
+	ipcu_sem_close(sem);
+	return cli_status(&options.common, options.words[0], result);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ * sem-status.c - status of ipc-sem: value, count, waiters, holders
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli-output.h"
+#include "error.h"
+#include "parse.h"
+#include "sem-verbs.h"
+
+static const struct argp_option table[] = {
+	{ NULL, 0, NULL, 0, "Which semaphore:", 1 }, SEM_INDEX, { 0 }
+};
+static const struct argp_child children[] = {
+	{ &cli_json, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+};
+
+static const struct argp argp = {
+	.options = table,
+	.parser = sem_parse,
+	.args_doc = "NAME",
+	.doc = "Show value, count and waiters of NAME, and every holder: pid, units, mode, slot, since "
+	       "when, and its command." CLI_EXIT_STATUSES,
+	.children = children,
+};
+
+struct report {
+	struct cli_buffer out;
+	bool json;
+	size_t holders;
+};
+
+static void put_since(struct cli_buffer *out, int64_t since)
+{
+	time_t when = (time_t)since;
+	char text[40] = "?";
+	struct tm tm;
+
+	if (localtime_r(&when, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	cli_put_text(out, text);
+}
+
+static const char *mode_name(enum ipcu_hold_mode mode)
+{
+	return mode == IPCU_HOLD_SHARED ? "shared" : mode == IPCU_HOLD_EXCLUSIVE ? "exclusive" : "units";
+}
+
+static void put_member(struct cli_buffer *out, const char *name, int64_t value)
+{
+	cli_put_text(out, ",\"");
+	cli_put_text(out, name);
+	cli_put_text(out, "\":");
+	cli_put_number(out, value);
+}
+
+static void put_command(struct cli_buffer *out, const char *command)
+{
+	size_t size = strlen(command);
+
+	if (ipcu_utf8(command, size)) {
+		cli_put_text(out, ",\"command\":");
+		cli_put_json(out, command, size);
+	} else {
+		cli_put_text(out, ",\"command_base64\":\"");
+		cli_put_base64(out, command, size);
+		cli_put_text(out, "\"");
+	}
+}
+
+static void holder_json(struct report *report, const struct ipcu_holder *holder)
+{
+	struct cli_buffer *out = &report->out;
+
+	cli_put_text(out, report->holders ? ",{\"pid\":" : "{\"pid\":");
+	cli_put_number(out, holder->pid);
+	if (holder->keeper)
+		put_member(out, "keeper", holder->keeper);
+	put_member(out, "units", holder->units);
+	cli_put_text(out, ",\"mode\":\"");
+	cli_put_text(out, mode_name(holder->mode));
+	cli_put_text(out, "\"");
+	put_member(out, "slot", holder->slot);
+	cli_put_text(out, ",\"since\":\"");
+	put_since(out, holder->since);
+	cli_put_text(out, "\"");
+	put_command(out, holder->command);
+	cli_put_text(out, "}");
+}
+
+static void holder_line(struct report *report, const struct ipcu_holder *holder)
+{
+	char text[80];
+
+	if (!report->holders)
+		cli_put_text(&report->out, "    PID UNITS MODE       SLOT SINCE                    COMMAND\n");
+	snprintf(text, sizeof(text), "%7d %5u %-9s %5d ", (int)holder->pid, holder->units,
+		 mode_name(holder->mode), holder->slot);
+	cli_put_text(&report->out, text);
+	put_since(&report->out, holder->since);
+	cli_put_text(&report->out, " ");
+	cli_put_text(&report->out, holder->command);
+	cli_put_text(&report->out, "\n");
+}
+
+static void add_holder(const struct ipcu_holder *holder, void *context)
+{
+	struct report *report = context;
+
+	if (report->json)
+		holder_json(report, holder);
+	else
+		holder_line(report, holder);
+	report->holders++;
+}
+
+static void put_values(struct report *report, const char *name, const struct ipcu_sem_info *info)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+		bool named, raw;
+	} rows[] = {
+		{ "value", info->value, true, true },	  { "count", info->count, true, false },
+		{ "taken", info->taken, true, false },	  { "held", info->held, true, false },
+		{ "waiters", info->waiters, true, true }, { "semaphores", info->semaphores, false, true },
+		{ "last-pid", info->last_pid, false, true },
+	};
+	struct cli_buffer *out = &report->out;
+
+	if (report->json) {
+		cli_put_text(out, "{\"name\":");
+		cli_put_json(out, name, strlen(name));
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!(info->named ? rows[i].named : rows[i].raw))
+			continue;
+		if (report->json) {
+			put_member(out, rows[i].name, rows[i].value);
+			continue;
+		}
+		cli_put_text(out, rows[i].name);
+		cli_put_text(out, ": ");
+		cli_put_number(out, rows[i].value);
+		cli_put_text(out, "\n");
+	}
+}
+
+static enum ipcu_result fill(struct report *report, ipcu_sem *sem, const char *name)
+{
+	struct ipcu_sem_info info;
+	enum ipcu_result result = ipcu_sem_status(sem, &info);
+
+	if (result != IPCU_OK)
+		return result;
+	put_values(report, name, &info);
+	if (info.named) {
+		if (report->json)
+			cli_put_text(&report->out, ",\"holders\":[");
+		result = ipcu_sem_holders(sem, add_holder, report);
+		if (report->json)
+			cli_put_text(&report->out, "]");
+	}
+	if (report->json)
+		cli_put_text(&report->out, "}\n");
+	if (report->out.failed)
+		return ipcu_fail_call("malloc", ENOMEM, "no status");
+	return result;
+}
+
+int sem_status(int argc, char **argv)
+{
+	struct sem_options options = { 0 };
+	struct report report = { 0 };
+	ipcu_sem *sem;
+	int status = sem_start(&argp, argc, argv, &options);
+
+	if (status || options.common.finished)
+		return status;
+	options.common.open.create = IPCU_CREATE_NEVER;
+	status = sem_open(&sem, &options);
+	if (status)
+		return status;
+	report.json = options.common.json;
+	status = cli_status(&options.common, options.words[0], fill(&report, sem, options.words[0]));
+	if (!status)
+		fwrite(report.out.bytes, 1, report.out.used, stdout);
+	free(report.out.bytes);
+	ipcu_sem_close(sem);
+	return status;
+}

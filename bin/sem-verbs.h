@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ * sem-verbs.h - the verbs of ipc-sem, and what they share
+ */
+#ifndef SEM_VERBS_H
+#define SEM_VERBS_H
+
+#include "cli-verbs.h"
+
+struct sem_options {
+	struct cli_options common; /* first: the children's input is both */
+	char **words;		   /* NAME and what follows it */
+	int word_count;
+	const char *more; /* what follows NAME, for messages; NULL: nothing does */
+	int more_min, more_max;
+	char **command; /* behind --, or NULL */
+	bool needs_command;
+	unsigned count; /* 0: not given */
+	unsigned units, index;
+	bool units_given, index_given, resize;
+	enum ipcu_hold_mode mode;
+	pid_t pid;
+};
+
+/* Parser for every verb; which options there are is its table's business. */
+error_t sem_parse(int key, char *arg, struct argp_state *state);
+
+/* Rows of those tables. */
+#define SEM_UNITS { "units", 'u', "UNITS", 0, "how many units (default 1)", 1 }
+#define SEM_INDEX { "index", 'i', "INDEX", 0, "which semaphore of a raw set (default 0)", 1 }
+#define SEM_COUNT_OPTION                                                                          \
+	{ "count", 'c', "COUNT", 0,                                                               \
+	  "how many units it has: N, or relative to the online CPUs +N, -N or N%", 1 }
+#define SEM_SHARED                                                                                \
+	{ "shared", 's', NULL, 0, "a read-write lock: together with other shared ones", 1 }
+#define SEM_EXCLUSIVE_OPTION { "exclusive", 'x', NULL, 0, "a read-write lock: alone", 1 }
+#define SEM_PID                                                                                   \
+	{ "pid", 'P', "PID", 0, "on behalf of this process (default: the calling shell)", 1 }
+
+/* Parse ARGV for a verb; IPCU_OK and perhaps common.finished, or IPCU_USAGE. */
+int sem_start(const struct argp *argp, int argc, char **argv, struct sem_options *options);
+
+/* Open NAME with -c, -i and the shared options; the status. */
+int sem_open(ipcu_sem **sem, const struct sem_options *options);
+
+/* Take what -u, -s or -x say, going on after a stop and continue. */
+enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
+			  const struct timespec *deadline, struct ipcu_hold *hold);
+
+/* Become COMMAND; returns only if that cannot be, with the status. */
+int sem_become(const struct sem_options *options);
+
+int sem_acquire(int argc, char **argv);
+int sem_create(int argc, char **argv);
+int sem_get(int argc, char **argv);
+int sem_op(int argc, char **argv);
+int sem_post(int argc, char **argv);
+int sem_release(int argc, char **argv);
+int sem_run(int argc, char **argv);
+int sem_set(int argc, char **argv);
+int sem_status(int argc, char **argv);
+int sem_wait_for(int argc, char **argv);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ * holder.c - the table beside a semaphore that says who holds units
+ *
+ * A segment with the same key as the set (keys of sets and of segments are
+ * separate), and an entry for each holder. The truth about units is the kernel's
+ * alone: it gives them back when their holder dies. The table only describes, and
+ * gives every holder a slot number. So a kill at any point does no harm:
+ *
+ *  - A process takes its units first and then an entry. Killed in between it has
+ *    neither.
+ *  - It never needs to clean up: an entry counts only while the process that
+ *    is written in it, by number and start time, lives.
+ *  - At most COUNT processes have units at once, and each has at most one of the first
+ *    COUNT entries for them. So who has just got units finds an entry that no
+ *    living holder has; a process on its way out has run its last
+ *    instruction, so that its entry is free as soon as its units can be.
+ *
+ * An entry is taken by one compare-and-swap of one word. What it says besides is
+ * valid once a second word has the same value.
+ *
+ * Everybody who may write the semaphore may write the table: nothing in it is
+ * believed where it matters, and every index is bounded.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "holder.h"
+#include "process.h"
+#include "sysv.h"
+
+#define MAGIC UINT64_C(0x73646c6f68637069) /* "ipcholds" */
+#define PID_BITS 22			   /* the kernel's own limit is 2^22 */
+#define TRIES 5000			   /* of a millisecond, until somebody has finished dying */
+
+struct holder_entry {
+	_Atomic uint64_t holder;    /* its word, 0: free */
+	_Atomic uint64_t described; /* the same, when what follows is about it */
+	uint64_t owner;		    /* the word of whom it holds for, 0: itself */
+	int64_t since;		    /* seconds since 1970 */
+	uint32_t units;
+	uint32_t mode;
+	char reserved[24];
+};
+_Static_assert(sizeof(struct holder_entry) == 64, "the layout is shared between processes");
+
+struct holder_table {
+	_Atomic uint64_t magic; /* 0 until its maker has seen it */
+	_Atomic uint32_t high;	/* entries from here on were never used; only a hint */
+	char reserved[52];
+	struct holder_entry entries[IPCU_SEM_COUNT_MAX];
+};
+_Static_assert(sizeof(struct holder_table) == 64 * 32768, "the layout is shared between processes");
+
+static pid_t pid_of(uint64_t word)
+{
+	return (pid_t)(word & ((UINT64_C(1) << PID_BITS) - 1));
+}
+
+uint64_t ipcu_holder_word(pid_t pid)
+{
+	return ipcu_process_start(pid) << PID_BITS | (uint64_t)pid;
+}
+
+/* ---- the segment -------------------------------------------------------- */
+
+static bool is_table(int id, const struct ipc_perm *set)
+{
+	struct shmid_ds state;
+
+	return ipcu_stat_segment(id, &state) == 0 && state.shm_perm.cuid == set->cuid &&
+	       state.shm_segsz == sizeof(struct holder_table);
+}
+
+/* The segment of the set with PERM, made if need be; -1 with errno. */
+static int find_or_make(int set, const struct ipc_perm *perm)
+{
+	int id = shmget(PERM_KEY(*perm), 0, 0);
+	struct ipc_perm again;
+
+	if (id >= 0 || errno != ENOENT || geteuid() != perm->cuid)
+		return id;
+	id = shmget(PERM_KEY(*perm), sizeof(struct holder_table),
+		    IPC_CREAT | SHM_NORESERVE | (int)(perm->mode & 0666));
+	/* Was the set removed meanwhile? Then nobody else would remove this. */
+	if (id >= 0 && ipcu_family_stat(IPCU_FAMILY_SET, set, &again) < 0) {
+		shmctl(id, IPC_RMID, NULL);
+		errno = EIDRM;
+		return -1;
+	}
+	return id;
+}
+
+enum ipcu_result ipcu_holders_attach(int set, bool writable, struct holder_table **out)
+{
+	struct holder_table *table;
+	struct ipc_perm perm;
+	uint64_t magic = 0;
+	int id;
+
+	if (ipcu_family_stat(IPCU_FAMILY_SET, set, &perm) < 0)
+		return ipcu_fail_call("semctl", EIDRM, "no table of holders");
+	id = find_or_make(set, &perm);
+	if (id < 0)
+		return ipcu_fail_call("shmget", errno, "no table of holders");
+	if (!is_table(id, &perm))
+		return ipcu_fail(IPCU_CONFLICT, "another program's segment %d has the key of its table of holders", id);
+	table = shmat(id, NULL, writable ? 0 : SHM_RDONLY);
+	if (table == (void *)-1)
+		return ipcu_fail_call("shmat", errno, "no table of holders");
+	if (writable && atomic_compare_exchange_strong(&table->magic, &magic, MAGIC))
+		magic = MAGIC;
+	else if (!writable)
+		magic = atomic_load(&table->magic);
+	if (magic != MAGIC && magic != 0) {
+		shmdt(table);
+		return ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: bad magic");
+	}
+	*out = table;
+	return IPCU_OK;
+}
+
+void ipcu_holders_detach(struct holder_table *table)
+{
+	if (table)
+		shmdt(table);
+}
+
+void ipcu_holders_remove(const struct ipcu_record *record)
+{
+	int set = ipcu_family_get(IPCU_FAMILY_SET, record->key);
+	int id = shmget(record->key, 0, 0);
+	struct shmid_ds state;
+
+	/* Another program may have been faster in using the key. */
+	if (set < 0 && errno == ENOENT && id >= 0 && ipcu_stat_segment(id, &state) == 0 &&
+	    state.shm_perm.cuid == geteuid() && state.shm_segsz == sizeof(struct holder_table))
+		shmctl(id, IPC_RMID, NULL);
+}
+
+/* ---- entries ------------------------------------------------------------ */
+
+/* Whether nobody has the entry with WORD; sure without looking into /proc. */
+static bool surely_free(uint64_t word)
+{
+	return word == 0 || (kill(pid_of(word), 0) < 0 && errno == ESRCH);
+}
+
+static bool is_free(uint64_t word)
+{
+	return word == 0 || pid_of(word) <= 0 ||
+	       ipcu_process_ended(pid_of(word), word >> PID_BITS);
+}
+
+/* Take the first entry of COUNT that FREE says is; -1 if there is none. */
+static int take_entry(struct holder_table *table, unsigned count, uint64_t self, bool (*free)(uint64_t))
+{
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t word = atomic_load(&table->entries[i].holder);
+
+		if (free(word) && atomic_compare_exchange_strong(&table->entries[i].holder, &word, self))
+			return (int)i;
+	}
+	return -1;
+}
+
+static void describe(struct holder_table *table, int slot, uint64_t self, uint64_t owner,
+		     const struct ipcu_hold *hold)
+{
+	struct holder_entry *entry = &table->entries[slot];
+	uint32_t high = atomic_load(&table->high);
+
+	entry->owner = owner;
+	entry->since = (int64_t)time(NULL);
+	entry->units = hold->units;
+	entry->mode = (uint32_t)hold->mode;
+	atomic_store(&entry->described, self);
+	while (high <= (uint32_t)slot &&
+	       !atomic_compare_exchange_weak(&table->high, &high, (uint32_t)slot + 1))
+		;
+}
+
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t owner,
+				    const struct ipcu_hold *hold, int *slot)
+{
+	uint64_t self = ipcu_holder_word(getpid());
+	struct timespec pause = { 0, 1000000 };
+
+	if (count > IPCU_SEM_COUNT_MAX)
+		count = IPCU_SEM_COUNT_MAX;
+	for (int try = 0; try < TRIES; try++) {
+		*slot = take_entry(table, count, self, surely_free);
+		if (*slot < 0)
+			*slot = take_entry(table, count, self, is_free);
+		if (*slot >= 0) {
+			describe(table, *slot, self, owner, hold);
+			return IPCU_OK;
+		}
+		nanosleep(&pause, NULL);
+	}
+	ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: there are units, but no slot");
+	ipcu_hint("somebody who may write the semaphore has filled it; remove and create it again");
+	return IPCU_SYSTEM;
+}
+
+void ipcu_holders_drop(struct holder_table *table, int slot)
+{
+	struct holder_entry *entry;
+
+	if (slot < 0 || slot >= (int)IPCU_SEM_COUNT_MAX)
+		return;
+	entry = &table->entries[slot];
+	if (pid_of(atomic_load(&entry->holder)) == getpid())
+		atomic_store(&entry->holder, 0);
+}
+
+/* A consistent copy of an entry; false if nobody living has it, or not yet quite. */
+static bool read_entry(struct holder_table *table, unsigned slot, struct ipcu_holder *holder)
+{
+	struct holder_entry *entry = &table->entries[slot];
+	uint64_t word = atomic_load(&entry->holder), owner;
+
+	if (surely_free(word) || is_free(word) || atomic_load(&entry->described) != word)
+		return false;
+	owner = entry->owner;
+	memset(holder, 0, sizeof(*holder));
+	holder->pid = pid_of(owner ? owner : word);
+	holder->keeper = owner ? pid_of(word) : 0;
+	holder->units = entry->units;
+	holder->mode = (enum ipcu_hold_mode)entry->mode;
+	holder->since = entry->since;
+	holder->slot = (int)slot;
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load(&entry->holder) == word;
+}
+
+size_t ipcu_holders_each(struct holder_table *table, ipcu_holder_fn fn, void *context)
+{
+	uint32_t high = atomic_load(&table->high);
+	char command[4096];
+	size_t count = 0;
+
+	if (high > IPCU_SEM_COUNT_MAX)
+		high = IPCU_SEM_COUNT_MAX;
+	for (unsigned i = 0; i < high; i++) {
+		struct ipcu_holder holder;
+
+		if (!read_entry(table, i, &holder))
+			continue;
+		count++;
+		if (!fn)
+			continue;
+		ipcu_process_command(holder.pid, command, sizeof(command));
+		holder.command = command;
+		fn(&holder, context);
+	}
+	return count;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ * lock.c - units that a process holds: first come, first served, and back when it dies
+ *
+ * The kernel wakes those who sleep for the same thing in the order they came,
+ * but it lets one who wants less pass one who wants more. So there is a gate:
+ *
+ *	enter   {gate -1 undo}			sleepers here all want the same: a line
+ *	take    {value -N undo, gate +1 undo}	one step: units taken, the next let in
+ *
+ * Only the head of the line sleeps for units, so nobody who came later can be
+ * served before it, however little he wants: an exclusive lock, which is all
+ * units at once, is not starved. Who finds the gate free and the units there takes
+ * them in one step, {gate -1, gate +1, value -N undo}; while anybody waits the gate is never
+ * free, for the kernel gives it to the next one as it comes up.
+ *
+ * What is guaranteed: of two that want units, who was asleep at the gate first
+ * gets them first. A wait that a signal ended, a stop and continue too, has left the line.
+ *
+ * Both members are taken with SEM_UNDO, so whoever is killed at the head, or with
+ * units, makes room at once. A timeout leaves the line in the same way.
+ */
+#include <config.h>
+
+#include <errno.h>
+
+#include "deadline.h"
+#include "error.h"
+#include "queue.h" /* ipcu_no_wait */
+#include "sem.h"
+
+/* ---- the line ----------------------------------------------------------- */
+
+enum ipcu_result ipcu_sem_enter(const ipcu_sem *sem, const struct timespec *deadline)
+{
+	struct sembuf op = { SEM_GATE, -1, SEM_UNDO };
+	int errnum = ipcu_sem_until(sem->object.id, &op, 1, deadline);
+
+	return errnum ? ipcu_sem_failed(sem, errnum, "cannot wait") : IPCU_OK;
+}
+
+void ipcu_sem_leave(const ipcu_sem *sem)
+{
+	struct sembuf op = { SEM_GATE, 1, SEM_UNDO };
+
+	ipcu_sem_until(sem->object.id, &op, 1, NULL);
+}
+
+/* What is wanted: held with undo, or taken for good. */
+struct request {
+	unsigned units;
+	bool exclusive;
+	bool for_good;
+};
+
+/* What moves the units, from OPS on; how many operations. */
+static size_t moving(const struct request *request, struct sembuf *ops)
+{
+	short undo = request->for_good ? 0 : SEM_UNDO;
+	size_t count = 0;
+
+	ops[count++] = (struct sembuf){ SEM_VALUE, (short)-(int)request->units, undo };
+	if (request->for_good)
+		ops[count++] = (struct sembuf){ SEM_TAKEN, (short)request->units, 0 };
+	if (request->exclusive)
+		ops[count++] = (struct sembuf){ SEM_EXCLUSIVE, 1, undo };
+	return count;
+}
+
+/* Without waiting, if nobody waits. An exclusive one must see the count it took for all. */
+static int take_at_once(const ipcu_sem *sem, const struct request *request)
+{
+	struct sembuf ops[8] = { { SEM_GATE, -1, 0 }, { SEM_GATE, 1, 0 } };
+	size_t count = 2;
+
+	if (request->exclusive) {
+		ops[count++] = (struct sembuf){ SEM_COUNT, (short)-(int)request->units, 0 };
+		ops[count++] = (struct sembuf){ SEM_COUNT, 0, 0 };
+		ops[count++] = (struct sembuf){ SEM_COUNT, (short)request->units, 0 };
+	}
+	count += moving(request, ops + count);
+	return ipcu_sem_until(sem->object.id, ops, count, &ipcu_no_wait);
+}
+
+/* The units wanted, now that the count is COUNT. */
+static enum ipcu_result check_units(struct request *request, unsigned count)
+{
+	if (request->exclusive)
+		request->units = count;
+	if (request->units <= count)
+		return IPCU_OK;
+	ipcu_fail(IPCU_LIMIT, "cannot take %u units: it has %u", request->units, count);
+	ipcu_hint("ipc-sem create -c COUNT --resize adds units");
+	return IPCU_LIMIT;
+}
+
+static enum ipcu_result take_in_line(const ipcu_sem *sem, struct request *request,
+				     const struct timespec *deadline)
+{
+	unsigned short members[SEM_MEMBERS];
+	struct sembuf ops[4];
+	enum ipcu_result result = ipcu_sem_enter(sem, deadline);
+	size_t count;
+	int errnum;
+
+	if (result != IPCU_OK)
+		return result;
+	/* Whoever changes the count must be here too, so it stays what it is. */
+	result = ipcu_sem_members(sem, members);
+	if (result == IPCU_OK)
+		result = check_units(request, members[SEM_COUNT]);
+	if (result == IPCU_OK) {
+		count = moving(request, ops);
+		ops[count++] = (struct sembuf){ SEM_GATE, 1, SEM_UNDO };
+		errnum = ipcu_sem_until(sem->object.id, ops, count, deadline);
+		if (errnum == 0)
+			return IPCU_OK;
+		result = ipcu_sem_failed(sem, errnum, "cannot take units");
+	}
+	ipcu_sem_leave(sem);
+	return result;
+}
+
+static enum ipcu_result take(const ipcu_sem *sem, struct request *request,
+			     const struct timespec *deadline)
+{
+	int count = semctl(sem->object.id, SEM_COUNT, GETVAL);
+	enum ipcu_result result;
+	int errnum;
+
+	if (count < 0)
+		return ipcu_sem_failed(sem, errno, "cannot take units");
+	result = check_units(request, (unsigned)count);
+	if (result != IPCU_OK)
+		return result;
+	errnum = take_at_once(sem, request);
+	if (errnum == 0)
+		return IPCU_OK;
+	if (errnum != EAGAIN || deadline == &ipcu_no_wait)
+		return ipcu_sem_failed(sem, errnum, "cannot take units");
+	return take_in_line(sem, request, deadline);
+}
+
+static enum ipcu_result take_raw(const ipcu_sem *sem, unsigned units, short flags,
+				 const struct timespec *deadline)
+{
+	struct sembuf op = { sem->index, (short)-(int)units, flags };
+	int errnum = ipcu_sem_until(sem->object.id, &op, 1, deadline);
+
+	return errnum ? ipcu_sem_failed(sem, errnum, "cannot take units") : IPCU_OK;
+}
+
+/* ---- tokens ------------------------------------------------------------- */
+
+enum ipcu_result ipcu_sem_wait(ipcu_sem *sem, unsigned units, const struct timespec *deadline)
+{
+	struct request request = { .units = units, .for_good = true };
+
+	if (units == 0 || units > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_USAGE, "units are 1 to %u", IPCU_SEM_COUNT_MAX);
+	if (!sem->object.named)
+		return take_raw(sem, units, 0, deadline);
+	return take(sem, &request, deadline);
+}
+
+/* ---- holding ------------------------------------------------------------ */
+
+static int give(const ipcu_sem *sem, const struct ipcu_hold *hold)
+{
+	struct sembuf ops[2] = { { sem->index, (short)hold->units, SEM_UNDO },
+				 { SEM_EXCLUSIVE, -1, SEM_UNDO | IPC_NOWAIT } };
+
+	return ipcu_sem_until(sem->object.id, ops, hold->mode == IPCU_HOLD_EXCLUSIVE ? 2 : 1, NULL);
+}
+
+static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const struct timespec *deadline)
+{
+	struct request request = { .units = hold->units, .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
+	struct holder_table *table;
+	enum ipcu_result result = ipcu_sem_table(sem, true, &table);
+	int count;
+
+	if (result == IPCU_OK)
+		result = take(sem, &request, deadline);
+	if (result != IPCU_OK)
+		return result;
+	hold->units = request.units;
+	count = semctl(sem->object.id, SEM_COUNT, GETVAL);
+	if (count < 0)
+		result = ipcu_sem_failed(sem, errno, "cannot take units");
+	else
+		result = ipcu_holders_claim(table, (unsigned)count, sem->owner, hold, &hold->slot);
+	if (result != IPCU_OK)
+		give(sem, hold);
+	return result;
+}
+
+enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct timespec *deadline,
+				  struct ipcu_hold *hold)
+{
+	struct ipcu_hold new = { .mode = IPCU_HOLD_UNITS, .units = units, .slot = -1 };
+	enum ipcu_result result;
+
+	if (units == 0 || units > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_USAGE, "units are 1 to %u", IPCU_SEM_COUNT_MAX);
+	result = sem->object.named ? acquire(sem, &new, deadline) : take_raw(sem, units, SEM_UNDO, deadline);
+	if (result == IPCU_OK)
+		*hold = new;
+	return result;
+}
+
+static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode, const struct timespec *deadline,
+			     struct ipcu_hold *hold)
+{
+	struct ipcu_hold new = { .mode = mode, .units = 1, .slot = -1 };
+	enum ipcu_result result;
+
+	if (!sem->object.named) {
+		ipcu_fail(IPCU_USAGE, "only a named semaphore is a read-write lock: a raw set has no count");
+		ipcu_hint("say how many units to hold with -u");
+		return IPCU_USAGE;
+	}
+	result = acquire(sem, &new, deadline);
+	if (result == IPCU_OK)
+		*hold = new;
+	return result;
+}
+
+enum ipcu_result ipcu_lock_shared(ipcu_sem *sem, const struct timespec *deadline, struct ipcu_hold *hold)
+{
+	return lock(sem, IPCU_HOLD_SHARED, deadline, hold);
+}
+
+enum ipcu_result ipcu_lock_exclusive(ipcu_sem *sem, const struct timespec *deadline,
+				     struct ipcu_hold *hold)
+{
+	return lock(sem, IPCU_HOLD_EXCLUSIVE, deadline, hold);
+}
+
+enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold)
+{
+	int errnum;
+
+	if (hold->units == 0 || hold->units > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_USAGE, "nothing is held");
+	/* The entry first: who gets the units next must find it free. */
+	if (sem->object.named && sem->table)
+		ipcu_holders_drop(sem->table, hold->slot);
+	errnum = give(sem, hold);
+	hold->units = 0;
+	return errnum ? ipcu_sem_failed(sem, errnum, "cannot give units back") : IPCU_OK;
+}

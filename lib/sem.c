@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT
+ * sem.c - counting semaphores: the set, its values, tokens, resizing
+ *
+ * A named semaphore is one System V set whose members (sem.h) change together,
+ * in one semop, so that at every instant, whoever is killed when,
+ *
+ *	value + taken + what living processes hold with SEM_UNDO = count
+ *
+ * Nobody is in the middle of anything, for the kernel does whole operations only.
+ * Units that processes hold (lock.c) are taken and given with SEM_UNDO; tokens that
+ * stay taken (here) move between value and taken without it. One never turns into
+ * the other, so a post can give back only what a wait has taken: otherwise units
+ * would multiply when a holder dies. SETVAL and SETALL, which wipe the undo
+ * records of holders, are used only before anybody can find the set.
+ *
+ * A value is set, and read and changed, by one semop that first subtracts what it expects
+ * and waits, without waiting, for zero: a compare-and-swap.
+ *
+ * The count is a member too, not a fact of the registry: resizing is one step like all else.
+ * Growing waits for an exclusive holder to go, who would not be alone otherwise.
+ * Shrinking waits, at the head of the line, until that many units are free at once.
+ *
+ * A raw set (key:, id:) is other programs': here it is plain semop on one of its members.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deadline.h"
+#include "error.h"
+#include "queue.h" /* ipcu_no_wait */
+#include "sem.h"
+
+#define NANO 1000000000
+
+/* ---- the kind ----------------------------------------------------------- */
+
+/* A raw set has one member, and its units are there from the start as far as others can see. */
+static int create_raw(key_t key, int flags, const uint64_t definition[4])
+{
+	struct sembuf op = { 0, (short)definition[0], 0 };
+	int id = semget(key, 1, flags | IPC_EXCL);
+
+	if (id < 0)
+		return errno == EEXIST ? semget(key, 0, 0) : -1;
+	/* Not SETVAL: only a semop sets the time that tells others it is ready. */
+	return semop(id, &op, 1) == 0 ? id : -1;
+}
+
+static int create(key_t key, int flags, const uint64_t definition[4])
+{
+	if (!(flags & IPC_EXCL)) /* only names are made exclusively */
+		return create_raw(key, flags, definition);
+	return semget(key, SEM_MEMBERS, flags);
+}
+
+static enum ipcu_result init(int id, const uint64_t definition[4])
+{
+	unsigned short members[SEM_MEMBERS] = { 0 };
+	struct holder_table *table;
+	enum ipcu_result result;
+
+	members[SEM_VALUE] = members[SEM_COUNT] = (unsigned short)definition[0];
+	members[SEM_GATE] = 1;
+	if (semctl(id, 0, SETALL, (union semun){ .array = members }) < 0)
+		return ipcu_fail_call("semctl", errno, "cannot create it");
+	result = ipcu_holders_attach(id, true, &table);
+	if (result == IPCU_OK)
+		ipcu_holders_detach(table);
+	return result;
+}
+
+static void removed(int id, const struct ipcu_record *record)
+{
+	(void)id;
+	ipcu_holders_remove(record);
+}
+
+struct user_list {
+	char text[160];
+	size_t count;
+};
+
+static void name_holder(const struct ipcu_holder *holder, void *context)
+{
+	struct user_list *users = context;
+	size_t used = strlen(users->text);
+
+	if (users->count++ < 3)
+		snprintf(users->text + used, sizeof(users->text) - used, "%s%d holds %u (%.40s)",
+			 used ? ", " : "", (int)holder->pid, holder->units, holder->command);
+}
+
+static enum ipcu_result in_use(int id, const struct ipcu_record *record)
+{
+	unsigned short m[SEM_MEMBERS];
+	struct user_list users = { .text = "" };
+	struct holder_table *table;
+	int held;
+
+	(void)record;
+	if (semctl(id, 0, GETALL, (union semun){ .array = m }) < 0)
+		return IPCU_OK; /* not ours to read: then not ours to remove */
+	held = m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN];
+	if (held <= 0)
+		return IPCU_OK;
+	if (ipcu_holders_attach(id, false, &table) == IPCU_OK) {
+		ipcu_holders_each(table, name_holder, &users);
+		ipcu_holders_detach(table);
+	}
+	if (users.count)
+		ipcu_fail(IPCU_CONFLICT, "it is in use: %s%s", users.text, users.count > 3 ? " and others" : "");
+	else
+		ipcu_fail(IPCU_CONFLICT, "it is in use: %d units are held", held);
+	ipcu_hint("end what uses it, or remove it all the same with -f");
+	return IPCU_CONFLICT;
+}
+
+static int waiters(int id, const unsigned short m[SEM_MEMBERS])
+{
+	int line = semctl(id, SEM_GATE, GETNCNT);
+
+	/* Who has the gate waits too, even if it is just on its way to sleep. */
+	return (line > 0 ? line : 0) + (m[SEM_GATE] == 0);
+}
+
+static void describe(struct ipcu_info *info)
+{
+	unsigned short m[SEM_MEMBERS];
+
+	info->value = info->count = info->waiters = -1;
+	if (info->semaphores != SEM_MEMBERS || semctl(info->id, 0, GETALL, (union semun){ .array = m }) < 0)
+		return;
+	info->value = m[SEM_VALUE];
+	info->count = m[SEM_COUNT];
+	info->waiters = waiters(info->id, m);
+}
+
+const struct ipcu_kind_ops ipcu_sem_ops = {
+	.kind = IPCU_KIND_SEMAPHORE,
+	.family = IPCU_FAMILY_SET,
+	.call = "semget",
+	.create = create,
+	.init = init,
+	.in_use = in_use,
+	.remove = removed,
+	.describe = describe,
+};
+
+/* ---- semop -------------------------------------------------------------- */
+
+int ipcu_sem_until(int id, struct sembuf *ops, size_t count, const struct timespec *deadline)
+{
+	struct timespec now, left;
+
+	if (!deadline)
+		return semop(id, ops, count) == 0 ? 0 : errno;
+	if (deadline == &ipcu_no_wait) {
+		for (size_t i = 0; i < count; i++)
+			ops[i].sem_flg |= IPC_NOWAIT;
+		return semop(id, ops, count) == 0 ? 0 : errno;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	left.tv_sec = deadline->tv_sec - now.tv_sec;
+	left.tv_nsec = deadline->tv_nsec - now.tv_nsec;
+	if (left.tv_nsec < 0) {
+		left.tv_nsec += NANO;
+		left.tv_sec--;
+	}
+	if (left.tv_sec < 0)
+		left.tv_sec = left.tv_nsec = 0;
+	if (semtimedop(id, ops, count, &left) == 0)
+		return 0;
+	return errno == EAGAIN && ipcu_deadline_passed(deadline) ? ETIMEDOUT : errno;
+}
+
+enum ipcu_result ipcu_sem_failed(const ipcu_sem *sem, int errnum, const char *doing)
+{
+	struct semid_ds state;
+
+	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
+		return ipcu_not_now(errnum);
+	if (errnum == EACCES)
+		return ipcu_object_denied(&sem->object, "semop", doing);
+	if (errnum == EINVAL && ipcu_stat_set(sem->object.id, &state) < 0)
+		errnum = EIDRM;
+	return ipcu_fail_call("semop", errnum, "%s", doing);
+}
+
+enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SEM_MEMBERS])
+{
+	struct semid_ds state;
+	int id = sem->object.id;
+
+	/* GETALL writes as many as there are: somebody may have put another set on our key. */
+	if (ipcu_stat_set(id, &state) < 0)
+		return ipcu_sem_failed(sem, EIDRM, "cannot read its values");
+	if (state.sem_nsems != SEM_MEMBERS)
+		return ipcu_fail(IPCU_CONFLICT, "it is not a semaphore of ours: it has %lu members",
+				 (unsigned long)state.sem_nsems);
+	if (semctl(id, 0, GETALL, (union semun){ .array = members }) < 0)
+		return ipcu_sem_failed(sem, errno, "cannot read its values");
+	return IPCU_OK;
+}
+
+/* ---- opening ------------------------------------------------------------ */
+
+static enum ipcu_result check_count(const ipcu_sem *sem, unsigned count)
+{
+	unsigned short members[SEM_MEMBERS];
+	enum ipcu_result result = ipcu_sem_members(sem, members);
+
+	if (result != IPCU_OK || members[SEM_COUNT] == count)
+		return result;
+	ipcu_fail(IPCU_CONFLICT, "its count is %u, not %u", members[SEM_COUNT], count);
+	ipcu_hint("leave the count away to use it as it is, or change it with ipc-sem create --resize");
+	return IPCU_CONFLICT;
+}
+
+enum ipcu_result ipcu_sem_open(ipcu_sem **out, const char *name, unsigned count, unsigned otherwise,
+			       const struct ipcu_open *how)
+{
+	uint64_t definition[4] = { count ? count : otherwise };
+	ipcu_sem *sem;
+	enum ipcu_result result;
+
+	if (definition[0] == 0 || definition[0] > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_USAGE, "a semaphore has 1 to %u units", IPCU_SEM_COUNT_MAX);
+	sem = calloc(1, sizeof(*sem));
+	if (!sem)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
+	result = ipcu_object_open(&sem->object, &ipcu_sem_ops, name, how, definition);
+	if (result == IPCU_OK && sem->object.named && count)
+		result = check_count(sem, count);
+	if (result == IPCU_OK)
+		*out = sem;
+	else
+		free(sem);
+	return result;
+}
+
+void ipcu_sem_close(ipcu_sem *sem)
+{
+	if (!sem)
+		return;
+	ipcu_holders_detach(sem->table);
+	free(sem);
+}
+
+enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index)
+{
+	struct semid_ds state;
+
+	if (ipcu_stat_set(sem->object.id, &state) < 0)
+		return ipcu_sem_failed(sem, EIDRM, "cannot use it");
+	if (sem->object.named && index > 0)
+		return ipcu_fail(IPCU_USAGE, "a named semaphore is one semaphore: it has no index %u", index);
+	if (index >= state.sem_nsems)
+		return ipcu_fail(IPCU_USAGE, "the set has semaphores 0 to %lu, no %u",
+				 (unsigned long)state.sem_nsems - 1, index);
+	sem->index = (unsigned short)index;
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_sem_table(ipcu_sem *sem, bool writable, struct holder_table **table)
+{
+	enum ipcu_result result = IPCU_OK;
+
+	if (!writable && !sem->table)
+		return ipcu_holders_attach(sem->object.id, false, table);
+	if (!sem->table)
+		result = ipcu_holders_attach(sem->object.id, true, &sem->table);
+	*table = sem->table;
+	return result;
+}
+
+/* ---- tokens and values -------------------------------------------------- */
+
+enum ipcu_result ipcu_sem_post(ipcu_sem *sem, unsigned units)
+{
+	struct sembuf ops[2] = { { sem->index, (short)units, 0 }, { SEM_TAKEN, (short)-(int)units, IPC_NOWAIT } };
+	unsigned short members[SEM_MEMBERS] = { 0 };
+	int errnum;
+
+	if (units == 0 || units > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_USAGE, "units are 1 to %u", IPCU_SEM_COUNT_MAX);
+	errnum = ipcu_sem_until(sem->object.id, ops, sem->object.named ? 2 : 1, NULL);
+	if (errnum == 0)
+		return IPCU_OK;
+	if (errnum != EAGAIN || !sem->object.named)
+		return ipcu_sem_failed(sem, errnum, "cannot post");
+	if (ipcu_sem_members(sem, members) != IPCU_OK)
+		memset(members, 0, sizeof(members));
+	ipcu_fail(IPCU_LIMIT, "cannot post %u: only %u of its %u units are taken for good", units,
+		  members[SEM_TAKEN], members[SEM_COUNT]);
+	ipcu_hint("what run and acquire hold comes back by itself; to begin with fewer units than the count use ipc-sem set");
+	return IPCU_LIMIT;
+}
+
+enum ipcu_result ipcu_sem_get(ipcu_sem *sem, unsigned *value)
+{
+	int now = semctl(sem->object.id, sem->index, GETVAL);
+
+	if (now < 0)
+		return ipcu_sem_failed(sem, errno, "cannot read its value");
+	*value = (unsigned)now;
+	return IPCU_OK;
+}
+
+/* From OLD to NEW in one step if it still has OLD; 0, EAGAIN or another errno. */
+static int swap(const ipcu_sem *sem, unsigned old, unsigned new)
+{
+	struct sembuf ops[4];
+	size_t count = 0;
+
+	if (old)
+		ops[count++] = (struct sembuf){ sem->index, (short)-(int)old, IPC_NOWAIT };
+	ops[count++] = (struct sembuf){ sem->index, 0, IPC_NOWAIT };
+	if (new)
+		ops[count++] = (struct sembuf){ sem->index, (short)new, IPC_NOWAIT };
+	if (sem->object.named && new != old)
+		ops[count++] = (struct sembuf){ SEM_TAKEN, (short)((int)old - (int)new), IPC_NOWAIT };
+	return ipcu_sem_until(sem->object.id, ops, count, NULL);
+}
+
+enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value)
+{
+	unsigned short m[SEM_MEMBERS];
+	enum ipcu_result result;
+	unsigned old = 0;
+	int errnum;
+
+	if (value > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_LIMIT, "a value is at most %u", IPCU_SEM_COUNT_MAX);
+	do {
+		if (sem->object.named) {
+			result = ipcu_sem_members(sem, m);
+			old = m[SEM_VALUE];
+		} else {
+			result = ipcu_sem_get(sem, &old);
+		}
+		if (result != IPCU_OK)
+			return result;
+		if (sem->object.named && value > old && value - old > m[SEM_TAKEN]) {
+			ipcu_fail(IPCU_LIMIT, "cannot set it to %u: of its %u units %d are held", value,
+				  m[SEM_COUNT], m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
+			ipcu_hint("ipc-sem status shows the holders; ipc-sem create -c COUNT --resize adds units");
+			return IPCU_LIMIT;
+		}
+		errnum = swap(sem, old, value);
+	} while (errnum == EAGAIN || errnum == EINTR);
+	return errnum ? ipcu_sem_failed(sem, errnum, "cannot set it") : IPCU_OK;
+}
+
+/* ---- resizing ----------------------------------------------------------- */
+
+enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct timespec *deadline)
+{
+	struct sembuf ops[4];
+	unsigned short m[SEM_MEMBERS];
+	enum ipcu_result result;
+	int change, errnum = 0;
+
+	if (!sem->object.named)
+		return ipcu_fail(IPCU_USAGE, "only a named semaphore has a count");
+	if (count == 0 || count > IPCU_SEM_COUNT_MAX)
+		return ipcu_fail(IPCU_USAGE, "a semaphore has 1 to %u units", IPCU_SEM_COUNT_MAX);
+	/* At the head of the line the count cannot change under us. */
+	result = ipcu_sem_enter(sem, deadline);
+	if (result != IPCU_OK)
+		return result;
+	result = ipcu_sem_members(sem, m);
+	change = (int)count - m[SEM_COUNT];
+	if (result == IPCU_OK && change) {
+		ops[0] = (struct sembuf){ SEM_EXCLUSIVE, 0, 0 };
+		ops[1] = (struct sembuf){ SEM_VALUE, (short)change, 0 };
+		ops[2] = (struct sembuf){ SEM_COUNT, (short)change, 0 };
+		ops[3] = (struct sembuf){ SEM_GATE, 1, SEM_UNDO };
+		errnum = ipcu_sem_until(sem->object.id, ops, 4, deadline);
+		if (errnum == 0)
+			return IPCU_OK;
+	}
+	ipcu_sem_leave(sem);
+	return errnum ? ipcu_sem_failed(sem, errnum, "cannot resize it") : result;
+}
+
+/* ---- looking and raw operations ------------------------------------------ */
+
+enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
+{
+	unsigned short m[SEM_MEMBERS];
+	struct semid_ds state;
+	enum ipcu_result result;
+	int ncnt, zcnt;
+
+	memset(info, 0, sizeof(*info));
+	info->named = sem->object.named;
+	if (ipcu_stat_set(sem->object.id, &state) < 0)
+		return ipcu_sem_failed(sem, EIDRM, "no status");
+	info->semaphores = (unsigned)state.sem_nsems;
+	info->last_pid = semctl(sem->object.id, sem->index, GETPID);
+	if (!info->named) {
+		result = ipcu_sem_get(sem, &info->value);
+		ncnt = semctl(sem->object.id, sem->index, GETNCNT);
+		zcnt = semctl(sem->object.id, sem->index, GETZCNT);
+		info->waiters = (unsigned)((ncnt > 0 ? ncnt : 0) + (zcnt > 0 ? zcnt : 0));
+		return result;
+	}
+	result = ipcu_sem_members(sem, m);
+	if (result != IPCU_OK)
+		return result;
+	info->value = m[SEM_VALUE];
+	info->count = m[SEM_COUNT];
+	info->taken = m[SEM_TAKEN];
+	info->held = (unsigned)(m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
+	info->waiters = (unsigned)waiters(sem->object.id, m);
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context)
+{
+	struct holder_table *table;
+	enum ipcu_result result;
+
+	if (!sem->object.named)
+		return IPCU_OK;
+	result = ipcu_sem_table(sem, false, &table);
+	if (result != IPCU_OK)
+		return result;
+	ipcu_holders_each(table, fn, context);
+	if (table != sem->table)
+		ipcu_holders_detach(table);
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
+			     const struct timespec *deadline)
+{
+	int errnum;
+
+	if (sem->object.named) {
+		ipcu_fail(IPCU_USAGE, "its members belong together: no operation on a single one");
+		ipcu_hint("use wait, post, run or acquire; op is for the sets of other programs (key:, id:, ftok:)");
+		return IPCU_USAGE;
+	}
+	errnum = ipcu_sem_until(sem->object.id, ops, count, deadline);
+	if (errnum == EFBIG)
+		return ipcu_fail(IPCU_USAGE, "the set has not that many semaphores");
+	return errnum ? ipcu_sem_failed(sem, errnum, "cannot do the operation") : IPCU_OK;
+}

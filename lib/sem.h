@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ * sem.h - a named semaphore as the library sees it
+ */
+#ifndef SEM_H
+#define SEM_H
+
+#include "holder.h"
+#include "object.h"
+
+/* The members of a named semaphore's set. */
+enum {
+	SEM_VALUE,     /* units that are free */
+	SEM_GATE,      /* 1: free; 0: somebody is at the head of the line */
+	SEM_TAKEN,     /* units taken for good, by ipcu_sem_wait */
+	SEM_COUNT,     /* all units */
+	SEM_EXCLUSIVE, /* 1: held exclusively */
+	SEM_MEMBERS
+};
+
+struct ipcu_sem {
+	struct ipcu_object object;
+	unsigned short index;	    /* which of a raw set; 0 for a name */
+	uint64_t owner;		    /* units are taken on behalf of this process, 0: this one */
+	struct holder_table *table; /* NULL until needed */
+};
+
+/*
+ * semop until the deadline: 0 or an errno. ETIMEDOUT: the deadline has passed; EAGAIN: it
+ * was &ipcu_no_wait, or an operation has IPC_NOWAIT of its own and cannot be done now.
+ */
+int ipcu_sem_until(int id, struct sembuf *ops, size_t count, const struct timespec *deadline);
+
+/* What ERRNUM of a semop on SEM comes to. */
+enum ipcu_result ipcu_sem_failed(const ipcu_sem *sem, int errnum, const char *doing);
+
+/* All members at one instant. */
+enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SEM_MEMBERS]);
+
+/*
+ * Wait at the gate until this process is at the head of the line, and give the
+ * place away again. The operation that ends the waiting may instead contain
+ * { SEM_GATE, 1, SEM_UNDO }.
+ */
+enum ipcu_result ipcu_sem_enter(const ipcu_sem *sem, const struct timespec *deadline);
+void ipcu_sem_leave(const ipcu_sem *sem);
+
+/* The table of holders, attached on first use. */
+enum ipcu_result ipcu_sem_table(ipcu_sem *sem, bool writable, struct holder_table **table);
+
+#endif
