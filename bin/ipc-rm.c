@@ -27,7 +27,7 @@ static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "What is removed:", 1 },
 	{ "all", 'a', NULL, 0, "all your names (asks on a terminal unless -f)", 1 },
 	{ "kind", 'k', "KIND", 0, "only queue, semaphore, barrier, event, memory or pipe", 1 },
-	{ "stale", CLI_STALE, NULL, 0, "what nobody can reach any more: bodies of big messages, names without an object", 1 },
+	{ "stale", CLI_STALE, NULL, 0, "what nobody can reach any more: bodies of big messages, tables of holders, names without an object", 1 },
 	{ "older-than", CLI_OLDER_THAN, "DURATION", 0, "--stale: untouched for that long (default 1m)", 1 },
 	{ NULL, 0, NULL, 0, "How:", 2 },
 	{ "force", 'f', NULL, 0, "also what is in use; no error if it is absent; do not ask", 2 },

@@ -208,6 +208,7 @@ int sem_run(int argc, char **argv)
 	struct ipcu_hold hold;
 	char slot[16];
 	ipcu_sem *sem;
+	enum ipcu_result result;
 	int status;
 
 	options.command = cli_split_command(&argc, argv);
@@ -222,8 +223,9 @@ int sem_run(int argc, char **argv)
 	status = sem_open(&sem, &options);
 	if (status)
 		return status;
-	status = cli_status(&options.common, options.words[0], sem_hold(sem, &options, deadline, &hold));
-	if (!status) {
+	result = sem_hold(sem, &options, deadline, &hold);
+	status = cli_status(&options.common, options.words[0], result);
+	if (result == IPCU_OK) { /* -E may make the status of "not now" 0 too */
 		setenv("IPC_SEM", options.words[0], 1);
 		snprintf(slot, sizeof(slot), "%d", hold.slot);
 		if (hold.slot >= 0)

@@ -125,14 +125,17 @@ static void cell_mode(char *text, const struct ipcu_info *info, uid_t self)
 
 static void cell_state(char *text, const struct ipcu_info *info, uid_t self)
 {
+	char waiting[40] = "";
+
 	(void)self;
+	if (info->kind == IPCU_KIND_SEMAPHORE && info->waiters > 0)
+		snprintf(waiting, sizeof(waiting), ", %lld waiting", (long long)info->waiters);
 	if (info->gone)
 		snprintf(text, TEXT_MAX, "gone: removed by another program");
-	else if (info->internal && info->kind == IPCU_KIND_MEMORY &&
-		 ((uint32_t)info->key & 0xfff00000u) == 0x1bc00000u)
-		snprintf(text, TEXT_MAX, "big message, %llu bytes", (unsigned long long)info->size);
+	else if (info->internal && info->kind == IPCU_KIND_MEMORY)
+		snprintf(text, TEXT_MAX, "%s, %llu bytes", info->purpose, (unsigned long long)info->size);
 	else if (info->internal)
-		snprintf(text, TEXT_MAX, "registry of names%s", info->kind == IPCU_KIND_MEMORY ? "" : ", its lock");
+		snprintf(text, TEXT_MAX, "%s", info->purpose);
 	else if (info->kind == IPCU_KIND_QUEUE)
 		snprintf(text, TEXT_MAX, "%llu messages, %llu bytes", (unsigned long long)info->messages,
 			 (unsigned long long)info->bytes);
@@ -146,6 +149,9 @@ static void cell_state(char *text, const struct ipcu_info *info, uid_t self)
 	else if (info->kind == IPCU_KIND_MEMORY || info->kind == IPCU_KIND_PIPE)
 		snprintf(text, TEXT_MAX, "%llu bytes, %llu attached", (unsigned long long)info->size,
 			 (unsigned long long)info->attached);
+	else if (info->kind == IPCU_KIND_SEMAPHORE && info->name && info->value >= 0)
+		snprintf(text, TEXT_MAX, "%lld/%lld free%s", (long long)info->value, (long long)info->count,
+			 waiting);
 	else
 		snprintf(text, TEXT_MAX, "%llu semaphores", (unsigned long long)info->semaphores);
 }

@@ -274,13 +274,18 @@ struct search {
 	struct ipcu_holder other; /* one for another process, or by run */
 };
 
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec >= b->tv_nsec);
+}
+
 static void match(const struct ipcu_holder *holder, void *context)
 {
 	struct search *search = context;
 
 	if (!holder->keeper || holder->pid != search->pid)
 		search->other = *holder;
-	else if (!search->found.keeper || holder->since >= search->found.since)
+	else if (!search->found.keeper || later(&holder->since, &search->found.since))
 		search->found = *holder;
 }
 

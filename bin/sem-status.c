@@ -36,9 +36,8 @@ struct report {
 	size_t holders;
 };
 
-static void put_since(struct cli_buffer *out, int64_t since)
+static void put_since(struct cli_buffer *out, time_t when)
 {
-	time_t when = (time_t)since;
 	char text[40] = "?";
 	struct tm tm;
 
@@ -88,7 +87,7 @@ static void holder_json(struct report *report, const struct ipcu_holder *holder)
 	cli_put_text(out, "\"");
 	put_member(out, "slot", holder->slot);
 	cli_put_text(out, ",\"since\":\"");
-	put_since(out, holder->since);
+	put_since(out, holder->since.tv_sec);
 	cli_put_text(out, "\"");
 	put_command(out, holder->command);
 	cli_put_text(out, "}");
@@ -103,7 +102,7 @@ static void holder_line(struct report *report, const struct ipcu_holder *holder)
 	snprintf(text, sizeof(text), "%7d %5u %-9s %5d ", (int)holder->pid, holder->units,
 		 mode_name(holder->mode), holder->slot);
 	cli_put_text(&report->out, text);
-	put_since(&report->out, holder->since);
+	put_since(&report->out, holder->since.tv_sec);
 	cli_put_text(&report->out, " ");
 	cli_put_text(&report->out, holder->command);
 	cli_put_text(&report->out, "\n");

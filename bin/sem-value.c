@@ -272,7 +272,7 @@ static int operate(const struct sem_options *options, struct sembuf *ops, size_t
 		result = ipcu_sem_op(sem, ops, count, deadline);
 	while (interrupted(result));
 	status = cli_status(&options->common, options->words[0], result);
-	if (!status && options->command)
+	if (result == IPCU_OK && options->command)
 		status = sem_become(options);
 	ipcu_sem_close(sem);
 	return status;

@@ -30,7 +30,7 @@ _ipcutils() {
 		mapfile -t COMPREPLY < <(compgen -u -- "$current")
 		return
 		;;
-	-[tcTFEmo] | --older-than) return ;;
+	-[tcTFEmouPi] | --older-than) return ;;
 	esac
 	# A command with verbs: they come first, and each has options of its own.
 	local -a verbs=()
@@ -54,4 +54,4 @@ _ipcutils() {
 	esac
 }
 
-complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-send
+complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-sem ipc-send

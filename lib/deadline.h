@@ -10,6 +10,9 @@
 
 bool ipcu_deadline_passed(const struct timespec *deadline);
 
+/* How long it is until DEADLINE; never negative. */
+struct timespec ipcu_deadline_left(const struct timespec *deadline);
+
 /*
  * Makes the blocking call of this thread fail with EINTR at the deadline. The
  * timer fires again and again from then on, so a signal that comes in the

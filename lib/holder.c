@@ -36,6 +36,7 @@
 #include "sysv.h"
 
 #define MAGIC UINT64_C(0x73646c6f68637069) /* "ipcholds" */
+#define NANO 1000000000
 #define PID_BITS 22			   /* the kernel's own limit is 2^22 */
 #define TRIES 5000			   /* of a millisecond, until somebody has finished dying */
 
@@ -43,7 +44,7 @@ struct holder_entry {
 	_Atomic uint64_t holder;    /* its word, 0: free */
 	_Atomic uint64_t described; /* the same, when what follows is about it */
 	uint64_t owner;		    /* the word of whom it holds for, 0: itself */
-	int64_t since;		    /* seconds since 1970 */
+	int64_t since;		    /* nanoseconds since 1970 */
 	uint32_t units;
 	uint32_t mode;
 	char reserved[24];
@@ -53,12 +54,12 @@ _Static_assert(sizeof(struct holder_entry) == 64, "the layout is shared between 
 struct holder_table {
 	_Atomic uint64_t magic; /* 0 until its maker has seen it */
 	_Atomic uint32_t high;	/* entries from here on were never used; only a hint */
-	char reserved[52];
+	char reserved[116]; /* makes the size one that nobody else is likely to use */
 	struct holder_entry entries[IPCU_SEM_COUNT_MAX];
 };
-_Static_assert(sizeof(struct holder_table) == 64 * 32768, "the layout is shared between processes");
+_Static_assert(sizeof(struct holder_table) == 128 + 64 * 32767, "the layout is shared between processes");
 
-static pid_t pid_of(uint64_t word)
+pid_t ipcu_holder_pid(uint64_t word)
 {
 	return (pid_t)(word & ((UINT64_C(1) << PID_BITS) - 1));
 }
@@ -107,8 +108,15 @@ enum ipcu_result ipcu_holders_attach(int set, bool writable, struct holder_table
 	if (ipcu_family_stat(IPCU_FAMILY_SET, set, &perm) < 0)
 		return ipcu_fail_call("semctl", EIDRM, "no table of holders");
 	id = find_or_make(set, &perm);
-	if (id < 0)
-		return ipcu_fail_call("shmget", errno, "no table of holders");
+	if (id < 0) {
+		int errnum = errno;
+
+		ipcu_fail_call("shmget", errnum, "no table of holders");
+		if (errnum == ENOENT)
+			ipcu_hint("somebody removed it; it comes back when user %lu uses the semaphore",
+				  (unsigned long)perm.cuid);
+		return ipcu_last_error()->result;
+	}
 	if (!is_table(id, &perm))
 		return ipcu_fail(IPCU_CONFLICT, "another program's segment %d has the key of its table of holders", id);
 	table = shmat(id, NULL, writable ? 0 : SHM_RDONLY);
@@ -132,7 +140,29 @@ void ipcu_holders_detach(struct holder_table *table)
 		shmdt(table);
 }
 
-void ipcu_holders_remove(const struct ipcu_record *record)
+bool ipcu_holders_internal(const struct ipcu_info *info)
+{
+	struct holder_table *table;
+	bool is;
+
+	if (info->kind != IPCU_KIND_MEMORY || info->size != sizeof(struct holder_table))
+		return false;
+	table = shmat(info->id, NULL, SHM_RDONLY);
+	if (table == (void *)-1) /* the size alone has to do */
+		return true;
+	is = atomic_load(&table->magic) == MAGIC || atomic_load(&table->magic) == 0;
+	shmdt(table);
+	return is;
+}
+
+bool ipcu_holders_stale(const struct ipcu_info *info)
+{
+	/* With a magic: one that is about to be used has none for an instant, and then its set. */
+	return info->internal && info->attached == 0 && ipcu_holders_internal(info) &&
+	       ipcu_family_get(IPCU_FAMILY_SET, info->key) < 0 && errno == ENOENT;
+}
+
+void ipcu_holders_remove(uid_t owner, const struct ipcu_record *record)
 {
 	int set = ipcu_family_get(IPCU_FAMILY_SET, record->key);
 	int id = shmget(record->key, 0, 0);
@@ -140,7 +170,7 @@ void ipcu_holders_remove(const struct ipcu_record *record)
 
 	/* Another program may have been faster in using the key. */
 	if (set < 0 && errno == ENOENT && id >= 0 && ipcu_stat_segment(id, &state) == 0 &&
-	    state.shm_perm.cuid == geteuid() && state.shm_segsz == sizeof(struct holder_table))
+	    state.shm_perm.cuid == owner && state.shm_segsz == sizeof(struct holder_table))
 		shmctl(id, IPC_RMID, NULL);
 }
 
@@ -149,13 +179,13 @@ void ipcu_holders_remove(const struct ipcu_record *record)
 /* Whether nobody has the entry with WORD; sure without looking into /proc. */
 static bool surely_free(uint64_t word)
 {
-	return word == 0 || (kill(pid_of(word), 0) < 0 && errno == ESRCH);
+	return word == 0 || (kill(ipcu_holder_pid(word), 0) < 0 && errno == ESRCH);
 }
 
 static bool is_free(uint64_t word)
 {
-	return word == 0 || pid_of(word) <= 0 ||
-	       ipcu_process_ended(pid_of(word), word >> PID_BITS);
+	return word == 0 || ipcu_holder_pid(word) <= 0 ||
+	       ipcu_process_ended(ipcu_holder_pid(word), word >> PID_BITS);
 }
 
 /* Take the first entry of COUNT that FREE says is; -1 if there is none. */
@@ -175,9 +205,11 @@ static void describe(struct holder_table *table, int slot, uint64_t self, uint64
 {
 	struct holder_entry *entry = &table->entries[slot];
 	uint32_t high = atomic_load(&table->high);
+	struct timespec now;
 
+	clock_gettime(CLOCK_REALTIME, &now);
 	entry->owner = owner;
-	entry->since = (int64_t)time(NULL);
+	entry->since = (int64_t)now.tv_sec * NANO + now.tv_nsec;
 	entry->units = hold->units;
 	entry->mode = (uint32_t)hold->mode;
 	atomic_store(&entry->described, self);
@@ -186,10 +218,9 @@ static void describe(struct holder_table *table, int slot, uint64_t self, uint64
 		;
 }
 
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t owner,
-				    const struct ipcu_hold *hold, int *slot)
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t self,
+				    uint64_t owner, const struct ipcu_hold *hold, int *slot)
 {
-	uint64_t self = ipcu_holder_word(getpid());
 	struct timespec pause = { 0, 1000000 };
 
 	if (count > IPCU_SEM_COUNT_MAX)
@@ -205,7 +236,8 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 		nanosleep(&pause, NULL);
 	}
 	ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: there are units, but no slot");
-	ipcu_hint("somebody who may write the semaphore has filled it; remove and create it again");
+	ipcu_hint("somebody who may write the semaphore has filled it, or /proc hides who has ended (hidepid); "
+		  "remove and create it again");
 	return IPCU_SYSTEM;
 }
 
@@ -216,7 +248,7 @@ void ipcu_holders_drop(struct holder_table *table, int slot)
 	if (slot < 0 || slot >= (int)IPCU_SEM_COUNT_MAX)
 		return;
 	entry = &table->entries[slot];
-	if (pid_of(atomic_load(&entry->holder)) == getpid())
+	if (ipcu_holder_pid(atomic_load(&entry->holder)) == getpid())
 		atomic_store(&entry->holder, 0);
 }
 
@@ -230,11 +262,12 @@ static bool read_entry(struct holder_table *table, unsigned slot, struct ipcu_ho
 		return false;
 	owner = entry->owner;
 	memset(holder, 0, sizeof(*holder));
-	holder->pid = pid_of(owner ? owner : word);
-	holder->keeper = owner ? pid_of(word) : 0;
+	holder->pid = ipcu_holder_pid(owner ? owner : word);
+	holder->keeper = owner ? ipcu_holder_pid(word) : 0;
 	holder->units = entry->units;
 	holder->mode = (enum ipcu_hold_mode)entry->mode;
-	holder->since = entry->since;
+	holder->since.tv_sec = (time_t)(entry->since / NANO);
+	holder->since.tv_nsec = (long)(entry->since % NANO);
 	holder->slot = (int)slot;
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load(&entry->holder) == word;

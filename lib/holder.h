@@ -11,6 +11,7 @@ struct holder_table;
 
 /* A process for good: its number and when it started; 0 is nobody. */
 uint64_t ipcu_holder_word(pid_t pid);
+pid_t ipcu_holder_pid(uint64_t word);
 
 /*
  * Attach the table of the set ID, a new one if there is none and it is ours to make.
@@ -20,11 +21,11 @@ enum ipcu_result ipcu_holders_attach(int id, bool writable, struct holder_table 
 void ipcu_holders_detach(struct holder_table *table);
 
 /*
- * An entry among the first COUNT for this process, which must already have its
+ * An entry among the first COUNT for this process, SELF, which must already have its
  * units: then there is one that nobody living has. OWNER (0: itself) is whom it holds for.
  */
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t owner,
-				    const struct ipcu_hold *hold, int *slot);
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t self,
+				    uint64_t owner, const struct ipcu_hold *hold, int *slot);
 
 /* Give the entry back, if this process has it; before its units. */
 void ipcu_holders_drop(struct holder_table *table, int slot);
@@ -32,7 +33,11 @@ void ipcu_holders_drop(struct holder_table *table, int slot);
 /* Call FN for each living holder; returns how many. FN may be NULL. */
 size_t ipcu_holders_each(struct holder_table *table, ipcu_holder_fn fn, void *context);
 
-/* Remove the table that belonged to the set of RECORD, which must be gone. */
-void ipcu_holders_remove(const struct ipcu_record *record);
+/* Whether the segment that INFO describes is a table; and whether the set it was for is gone. */
+bool ipcu_holders_internal(const struct ipcu_info *info);
+bool ipcu_holders_stale(const struct ipcu_info *info);
+
+/* Remove the table that belonged to the set of OWNER's RECORD, which must be gone. */
+void ipcu_holders_remove(uid_t owner, const struct ipcu_record *record);
 
 #endif

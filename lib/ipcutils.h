@@ -436,7 +436,8 @@ enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLU
 struct ipcu_hold {
 	enum ipcu_hold_mode mode;
 	unsigned units;
-	int slot; /* 0 to count - 1, no other holder has it; -1 for a raw set */
+	int slot;  /* 0 to count - 1, no other holder has it; -1 for a raw set */
+	pid_t pid; /* who holds */
 };
 
 /*
@@ -456,7 +457,8 @@ enum ipcu_result ipcu_lock_exclusive(ipcu_sem *sem, const struct timespec *deadl
 
 /*
  * Give back what this process holds by HOLD, which then holds nothing.
- * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_USAGE: HOLD holds nothing; IPCU_SYSTEM.
+ * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_USAGE: HOLD holds nothing, or another process
+ * does by it (a child after fork(2)); IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold);
 
@@ -513,7 +515,7 @@ struct ipcu_holder {
 	enum ipcu_hold_mode mode;
 	unsigned units;
 	int slot;
-	int64_t since;	     /* seconds since 1970 */
+	struct timespec since; /* by CLOCK_REALTIME */
 	const char *command; /* its command line; valid during the callback */
 };
 typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
@@ -547,7 +549,8 @@ struct ipcu_info {
 	gid_t group;
 	mode_t mode;       /* permission bits */
 	bool gone;         /* the name is there, the object was removed behind its back */
-	bool internal;     /* the library's own: a registry, its lock, a big message */
+	bool internal;     /* the library's own, without a name */
+	const char *purpose; /* of an internal one: "registry of names"; static storage */
 	uint64_t definition[4]; /* as recorded: count, parties, type and length */
 	int64_t changed;   /* seconds since 1970: created or its mode changed */
 	/* queue */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "holder.h"
 #include "object.h"
 
 static void fill_perm(struct ipcu_info *info, const struct ipc_perm *perm)
@@ -203,12 +204,24 @@ static int id_in_slot(enum ipcu_family family, int slot)
 	return -1;
 }
 
-static bool is_internal(enum ipcu_family family, const struct ipcu_info *info)
+/* What an object of the library's own is for; NULL: it is somebody's. */
+static const char *purpose(enum ipcu_family family, const struct ipcu_info *info)
 {
-	return (family == IPCU_FAMILY_SEGMENT &&
-		(((uint32_t)info->key & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX ||
-		 ipcu_registry_is_key(info->creator, info->key, false))) ||
-	       (family == IPCU_FAMILY_SET && ipcu_registry_is_key(info->owner, info->key, true));
+	if (family == IPCU_FAMILY_SET && ipcu_registry_is_key(info->owner, info->key, true))
+		return "lock of a registry of names";
+	if (family != IPCU_FAMILY_SEGMENT)
+		return NULL;
+	if (((uint32_t)info->key & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX)
+		return "body of a big message";
+	if (ipcu_registry_is_key(info->creator, info->key, false))
+		return "registry of names";
+	return ipcu_holders_internal(info) ? "holders of a semaphore" : NULL;
+}
+
+static void set_purpose(struct ipcu_info *info, enum ipcu_family family)
+{
+	info->purpose = purpose(family, info);
+	info->internal = info->purpose != NULL;
 }
 
 static enum ipcu_result for_all(ipcu_list_fn fn, void *context)
@@ -232,7 +245,7 @@ static enum ipcu_result for_all(ipcu_list_fn fn, void *context)
 
 			if (id < 0 || !fill(&info, all[i].family, id))
 				continue;
-			info.internal = is_internal(all[i].family, &info);
+			set_purpose(&info, all[i].family);
 			result = fn(&info, context);
 		}
 	}
@@ -312,7 +325,7 @@ static enum ipcu_result list_raw(const struct ipcu_name *name, ipcu_list_fn fn, 
 		if (id < 0 || !fill(&info, (enum ipcu_family)family, id))
 			continue;
 		found++;
-		info.internal = is_internal((enum ipcu_family)family, &info);
+		set_purpose(&info, (enum ipcu_family)family);
 		result = fn(&info, context);
 	}
 	return result == IPCU_OK && !found ? ipcu_fail(IPCU_NOT_FOUND, "no such object") : result;

@@ -22,6 +22,8 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "deadline.h"
 #include "error.h"
@@ -172,13 +174,27 @@ static int give(const ipcu_sem *sem, const struct ipcu_hold *hold)
 	return ipcu_sem_until(sem->object.id, ops, hold->mode == IPCU_HOLD_EXCLUSIVE ? 2 : 1, NULL);
 }
 
+/* Which process this is, for the table; its start is read from /proc once, and again after a fork. */
+static uint64_t self_word(ipcu_sem *sem)
+{
+	uint64_t word = atomic_load(&sem->self);
+
+	if (ipcu_holder_pid(word) != getpid()) {
+		word = ipcu_holder_word(getpid());
+		atomic_store(&sem->self, word);
+	}
+	return word;
+}
+
 static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const struct timespec *deadline)
 {
 	struct request request = { .units = hold->units, .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
 	struct holder_table *table;
-	enum ipcu_result result = ipcu_sem_table(sem, true, &table);
+	enum ipcu_result result = ipcu_sem_table(sem, &table);
 	int count;
 
+	if (result == IPCU_DENIED)
+		return ipcu_object_denied(&sem->object, "shmget", "cannot take units");
 	if (result == IPCU_OK)
 		result = take(sem, &request, deadline);
 	if (result != IPCU_OK)
@@ -188,7 +204,7 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const str
 	if (count < 0)
 		result = ipcu_sem_failed(sem, errno, "cannot take units");
 	else
-		result = ipcu_holders_claim(table, (unsigned)count, sem->owner, hold, &hold->slot);
+		result = ipcu_holders_claim(table, (unsigned)count, self_word(sem), sem->owner, hold, &hold->slot);
 	if (result != IPCU_OK)
 		give(sem, hold);
 	return result;
@@ -197,7 +213,7 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const str
 enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct timespec *deadline,
 				  struct ipcu_hold *hold)
 {
-	struct ipcu_hold new = { .mode = IPCU_HOLD_UNITS, .units = units, .slot = -1 };
+	struct ipcu_hold new = { .mode = IPCU_HOLD_UNITS, .units = units, .slot = -1, .pid = getpid() };
 	enum ipcu_result result;
 
 	if (units == 0 || units > IPCU_SEM_COUNT_MAX)
@@ -211,7 +227,7 @@ enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct ti
 static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode, const struct timespec *deadline,
 			     struct ipcu_hold *hold)
 {
-	struct ipcu_hold new = { .mode = mode, .units = 1, .slot = -1 };
+	struct ipcu_hold new = { .mode = mode, .units = 1, .slot = -1, .pid = getpid() };
 	enum ipcu_result result;
 
 	if (!sem->object.named) {
@@ -238,13 +254,17 @@ enum ipcu_result ipcu_lock_exclusive(ipcu_sem *sem, const struct timespec *deadl
 
 enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold)
 {
+	struct holder_table *table;
 	int errnum;
 
 	if (hold->units == 0 || hold->units > IPCU_SEM_COUNT_MAX)
 		return ipcu_fail(IPCU_USAGE, "nothing is held");
+	/* A child has no undo record of what its parent holds: what it gave would be there twice. */
+	if (hold->pid != getpid())
+		return ipcu_fail(IPCU_USAGE, "process %d holds it, not this one", (int)hold->pid);
 	/* The entry first: who gets the units next must find it free. */
-	if (sem->object.named && sem->table)
-		ipcu_holders_drop(sem->table, hold->slot);
+	if (sem->object.named && ipcu_sem_table(sem, &table) == IPCU_OK)
+		ipcu_holders_drop(table, hold->slot);
 	errnum = give(sem, hold);
 	hold->units = 0;
 	return errnum ? ipcu_sem_failed(sem, errnum, "cannot give units back") : IPCU_OK;

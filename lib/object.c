@@ -138,7 +138,7 @@ void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name)
 			ipcu_family_remove(ops->family, id);
 	}
 	if (ops && ops->remove)
-		ops->remove(record.id, &record);
+		ops->remove(registry->owner, &record);
 	ipcu_registry_drop(registry, name);
 }
 

@@ -34,9 +34,9 @@ struct ipcu_kind_ops {
 
 	/*
 	 * With the lock, when the object itself is gone, by whose hand ever: remove what else
-	 * belonged to the name, as far as RECORD leads to it. May be NULL.
+	 * belonged to OWNER's name, as far as RECORD leads to it. May be NULL.
 	 */
-	void (*remove)(int id, const struct ipcu_record *record);
+	void (*remove)(uid_t owner, const struct ipcu_record *record);
 
 	/* After it was removed, by whatever name: what it alone led to. May be NULL. */
 	void (*removed)(int id);

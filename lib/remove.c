@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "holder.h"
 #include "object.h"
 #include "spill.h"
 
@@ -137,7 +138,7 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
 		return result;
 	if (ops->remove)
-		ops->remove(id, &record);
+		ops->remove(registry->owner, &record);
 	ipcu_registry_drop(registry, name);
 	return result;
 }
@@ -178,13 +179,16 @@ static void found(const struct stale *stale, const char *what)
 		stale->fn(what, stale->context);
 }
 
-static enum ipcu_result stale_spill(const struct ipcu_info *info, void *context)
+static enum ipcu_result stale_segment(const struct ipcu_info *info, void *context)
 {
 	const struct stale *stale = context;
 	char what[96];
 
-	if (info->kind != IPCU_KIND_MEMORY || !info->internal ||
-	    !ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
+	if (info->kind != IPCU_KIND_MEMORY || !info->internal)
+		return IPCU_OK;
+	if (ipcu_holders_stale(info))
+		snprintf(what, sizeof(what), "table of holders %d: its semaphore is gone", info->id);
+	else if (!ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
 		return IPCU_OK;
 	if (stale->flags & IPCU_REMOVE_DRY_RUN || shmctl(info->id, IPC_RMID, NULL) == 0)
 		found(stale, what);
@@ -218,7 +222,7 @@ enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_f
 	struct ipcu_registry registry;
 	uid_t self = geteuid();
 	bool dry_run = flags & IPCU_REMOVE_DRY_RUN, left = false;
-	enum ipcu_result result = ipcu_list(self, IPCU_LIST_ALL, stale_spill, &stale);
+	enum ipcu_result result = ipcu_list(self, IPCU_LIST_ALL, stale_segment, &stale);
 
 	if (result != IPCU_OK)
 		return result;

@@ -25,6 +25,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,6 @@
 #include "error.h"
 #include "queue.h" /* ipcu_no_wait */
 #include "sem.h"
-
-#define NANO 1000000000
 
 /* ---- the kind ----------------------------------------------------------- */
 
@@ -71,12 +70,6 @@ static enum ipcu_result init(int id, const uint64_t definition[4])
 	if (result == IPCU_OK)
 		ipcu_holders_detach(table);
 	return result;
-}
-
-static void removed(int id, const struct ipcu_record *record)
-{
-	(void)id;
-	ipcu_holders_remove(record);
 }
 
 struct user_list {
@@ -146,7 +139,7 @@ const struct ipcu_kind_ops ipcu_sem_ops = {
 	.create = create,
 	.init = init,
 	.in_use = in_use,
-	.remove = removed,
+	.remove = ipcu_holders_remove,
 	.describe = describe,
 };
 
@@ -154,7 +147,7 @@ const struct ipcu_kind_ops ipcu_sem_ops = {
 
 int ipcu_sem_until(int id, struct sembuf *ops, size_t count, const struct timespec *deadline)
 {
-	struct timespec now, left;
+	struct timespec left;
 
 	if (!deadline)
 		return semop(id, ops, count) == 0 ? 0 : errno;
@@ -163,15 +156,7 @@ int ipcu_sem_until(int id, struct sembuf *ops, size_t count, const struct timesp
 			ops[i].sem_flg |= IPC_NOWAIT;
 		return semop(id, ops, count) == 0 ? 0 : errno;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	left.tv_sec = deadline->tv_sec - now.tv_sec;
-	left.tv_nsec = deadline->tv_nsec - now.tv_nsec;
-	if (left.tv_nsec < 0) {
-		left.tv_nsec += NANO;
-		left.tv_sec--;
-	}
-	if (left.tv_sec < 0)
-		left.tv_sec = left.tv_nsec = 0;
+	left = ipcu_deadline_left(deadline);
 	if (semtimedop(id, ops, count, &left) == 0)
 		return 0;
 	return errno == EAGAIN && ipcu_deadline_passed(deadline) ? ETIMEDOUT : errno;
@@ -265,15 +250,20 @@ enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index)
 	return IPCU_OK;
 }
 
-enum ipcu_result ipcu_sem_table(ipcu_sem *sem, bool writable, struct holder_table **table)
+enum ipcu_result ipcu_sem_table(ipcu_sem *sem, struct holder_table **table)
 {
-	enum ipcu_result result = IPCU_OK;
+	struct holder_table *other = NULL;
+	enum ipcu_result result;
 
-	if (!writable && !sem->table)
-		return ipcu_holders_attach(sem->object.id, false, table);
-	if (!sem->table)
-		result = ipcu_holders_attach(sem->object.id, true, &sem->table);
-	*table = sem->table;
+	*table = atomic_load(&sem->table);
+	if (*table)
+		return IPCU_OK;
+	result = ipcu_holders_attach(sem->object.id, true, table);
+	/* Another thread may have been faster. */
+	if (result == IPCU_OK && !atomic_compare_exchange_strong(&sem->table, &other, *table)) {
+		ipcu_holders_detach(*table);
+		*table = other;
+	}
 	return result;
 }
 
@@ -427,12 +417,11 @@ enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *contex
 
 	if (!sem->object.named)
 		return IPCU_OK;
-	result = ipcu_sem_table(sem, false, &table);
+	result = ipcu_holders_attach(sem->object.id, false, &table);
 	if (result != IPCU_OK)
 		return result;
 	ipcu_holders_each(table, fn, context);
-	if (table != sem->table)
-		ipcu_holders_detach(table);
+	ipcu_holders_detach(table);
 	return IPCU_OK;
 }
 

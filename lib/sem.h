@@ -21,7 +21,8 @@ struct ipcu_sem {
 	struct ipcu_object object;
 	unsigned short index;	    /* which of a raw set; 0 for a name */
 	uint64_t owner;		    /* units are taken on behalf of this process, 0: this one */
-	struct holder_table *table; /* NULL until needed */
+	_Atomic uint64_t self;	    /* the word of the process that last acquired by this handle */
+	struct holder_table *_Atomic table; /* NULL until needed */
 };
 
 /*
@@ -44,7 +45,7 @@ enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SE
 enum ipcu_result ipcu_sem_enter(const ipcu_sem *sem, const struct timespec *deadline);
 void ipcu_sem_leave(const ipcu_sem *sem);
 
-/* The table of holders, attached on first use. */
-enum ipcu_result ipcu_sem_table(ipcu_sem *sem, bool writable, struct holder_table **table);
+/* The table of holders, attached for writing on first use. */
+enum ipcu_result ipcu_sem_table(ipcu_sem *sem, struct holder_table **table);
 
 #endif

@@ -33,29 +33,12 @@ void ipcu_step_count(struct ipcu_steps *steps, unsigned low, unsigned low_value,
 		ipcu_step(steps, low + 1, -(int)high_value, IPC_NOWAIT);
 }
 
-/* How long it is until DEADLINE; never negative. */
-static struct timespec until(const struct timespec *deadline)
-{
-	struct timespec now, left;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	left.tv_sec = deadline->tv_sec - now.tv_sec;
-	left.tv_nsec = deadline->tv_nsec - now.tv_nsec;
-	if (left.tv_nsec < 0) {
-		left.tv_sec--;
-		left.tv_nsec += 1000000000;
-	}
-	if (left.tv_sec < 0)
-		left.tv_sec = left.tv_nsec = 0;
-	return left;
-}
-
 int ipcu_steps_do(int id, struct ipcu_steps *steps, const struct timespec *deadline)
 {
 	struct timespec left;
 
 	if (deadline)
-		left = until(deadline);
+		left = ipcu_deadline_left(deadline);
 	if (semtimedop(id, steps->ops, steps->count, deadline ? &left : NULL) == 0)
 		return 0;
 	return errno == EINVAL ? EIDRM : errno;

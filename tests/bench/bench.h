@@ -28,6 +28,9 @@ pid_t start(const char *file, const char *const argv[], int cpu, const char *inp
 pid_t start_function(void (*function)(void *), void *argument, int cpu, const char *input);
 void finish(pid_t pid, bool may_be_killed);
 
+/* Seconds from the start to the exit of ARGV[0]. */
+double once(const char *const argv[]);
+
 /* A row of the table: RATIO with its target, at most (at_most) or at least; target 0: none. */
 void row(const char *work, const char *against, double ratio, bool at_most, double target);
 
@@ -39,5 +42,8 @@ double stream_python(const char *input, long messages);
 
 /* barrier.c: the row for so many parties (at most 256). */
 void barrier_row(unsigned parties, size_t rounds, double target);
+
+/* sem.c: a command under a lock, taking and giving, handing over. */
+void sem_rows(const char *bindir, const char *directory, size_t rounds);
 
 #endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ * sem.c - units never leak and never multiply, whoever is killed whenever
+ *
+ * Workers take units, locks and tokens with deadlines of microseconds; some are killed at
+ * random moments and replaced, while the count is changed. Who is inside says so in shared memory, so
+ * that an exclusive lock that is not alone, or a slot that two have, is seen at once. Before a worker is
+ * killed it is marked as doomed: what it said is void from then on.
+ */
+#include <config.h>
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tap.h"
+
+#define WORKERS 6
+#define SLOTS 16
+
+struct shared {
+	_Atomic int inside[WORKERS]; /* 0 no, 1 with others, 2 exclusively */
+	_Atomic int slots[SLOTS];    /* which worker, from 1 */
+	_Atomic bool doomed[WORKERS];
+	_Atomic long held, locked, taken, timeouts, not_alone, same_slot, wrong;
+	_Atomic bool stop;
+};
+static struct shared *shared;
+
+/* Whether MARK stands for a worker that is not about to be killed, and stays. */
+static bool believed(_Atomic int *mark, int value, int worker)
+{
+	return atomic_load(mark) == value && !shared->doomed[worker] && atomic_load(mark) == value;
+}
+
+static void enter(int self, const struct ipcu_hold *hold)
+{
+	bool exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE;
+	int before;
+
+	if (hold->slot < 0 || hold->slot >= SLOTS) {
+		shared->wrong++;
+		return;
+	}
+	before = atomic_exchange(&shared->slots[hold->slot], self + 1);
+	if (before && !shared->doomed[before - 1] && shared->inside[before - 1] &&
+	    !shared->doomed[before - 1])
+		shared->same_slot++;
+	shared->inside[self] = exclusive ? 2 : 1;
+	for (int i = 0; i < WORKERS; i++)
+		if (i != self && (believed(&shared->inside[i], 2, i) ||
+				  (exclusive && believed(&shared->inside[i], 1, i))))
+			shared->not_alone++;
+}
+
+static void leave(int self, const struct ipcu_hold *hold)
+{
+	int mark = self + 1;
+
+	shared->inside[self] = 0;
+	atomic_compare_exchange_strong(&shared->slots[hold->slot], &mark, 0);
+}
+
+static void hold_once(ipcu_sem *sem, int self, unsigned *seed)
+{
+	/* Some deadlines are so short that timeout and success often meet. */
+	struct timespec deadline = ipcu_deadline_in(rand_r(seed) % 2 ? rand_r(seed) % 20000 : 20000000);
+	struct ipcu_hold hold;
+	enum ipcu_result result;
+	int kind = rand_r(seed) % 4;
+
+	result = kind == 0   ? ipcu_lock_exclusive(sem, &deadline, &hold)
+		 : kind == 1 ? ipcu_lock_shared(sem, &deadline, &hold)
+			     : ipcu_sem_acquire(sem, (unsigned)rand_r(seed) % 2 + 1, &deadline, &hold);
+	if (result == IPCU_NOT_NOW) {
+		shared->timeouts++;
+		return;
+	}
+	if (result != IPCU_OK) {
+		shared->wrong++;
+		return;
+	}
+	enter(self, &hold);
+	if (kind == 0)
+		shared->locked++;
+	else
+		shared->held++;
+	leave(self, &hold);
+	if (ipcu_sem_release(sem, &hold) != IPCU_OK)
+		shared->wrong++;
+}
+
+static void token_once(ipcu_sem *sem, unsigned *seed)
+{
+	struct timespec deadline = ipcu_deadline_in(rand_r(seed) % 20000);
+	enum ipcu_result result = ipcu_sem_wait(sem, 1, &deadline);
+
+	if (result == IPCU_NOT_NOW) {
+		shared->timeouts++;
+		return;
+	}
+	shared->taken++;
+	if (result != IPCU_OK || ipcu_sem_post(sem, 1) != IPCU_OK)
+		shared->wrong++;
+}
+
+static void work(int self, unsigned seed, bool tokens)
+{
+	ipcu_sem *sem;
+
+	alarm(60);
+	if (ipcu_sem_open(&sem, "storm", 0, 4, NULL) != IPCU_OK)
+		_exit(1);
+	while (!shared->stop)
+		if (tokens && self % 2)
+			token_once(sem, &seed);
+		else
+			hold_once(sem, self, &seed);
+	_exit(0);
+}
+
+static pid_t start(int self, bool tokens)
+{
+	static unsigned seed = 1;
+	pid_t pid;
+
+	seed += 7919;
+	pid = fork();
+	if (pid == 0)
+		work(self, seed, tokens);
+	return pid;
+}
+
+static void replace(pid_t *worker, int self, bool tokens)
+{
+	shared->doomed[self] = true;
+	kill(*worker, SIGKILL);
+	waitpid(*worker, NULL, 0);
+	shared->inside[self] = 0;
+	for (int slot = 0; slot < SLOTS; slot++) {
+		int mark = self + 1;
+
+		atomic_compare_exchange_strong(&shared->slots[slot], &mark, 0);
+	}
+	shared->doomed[self] = false;
+	*worker = start(self, tokens);
+}
+
+/* Kill KILLS times at random moments; change the count now and then. Returns the instants that did not add up. */
+static long storm(ipcu_sem *sem, long kills, bool tokens)
+{
+	pid_t workers[WORKERS];
+	unsigned seed = 42;
+	long bad = 0;
+
+	for (int i = 0; i < WORKERS; i++)
+		workers[i] = start(i, tokens);
+	for (long i = 0; i < kills; i++) {
+		struct timespec pause = { 0, rand_r(&seed) % 2000000 }, deadline = ipcu_deadline_in(3000000);
+		struct ipcu_sem_info info;
+
+		nanosleep(&pause, NULL);
+		if (ipcu_sem_status(sem, &info) != IPCU_OK || info.value + info.taken > info.count || info.held > info.count)
+			bad++;
+		if (i % 5 == 0 && ipcu_sem_resize(sem, 3 + (unsigned)rand_r(&seed) % 4, &deadline) > IPCU_NOT_NOW)
+			bad++;
+		replace(&workers[i % WORKERS], (int)(i % WORKERS), tokens);
+	}
+	shared->stop = true;
+	for (int i = 0; i < WORKERS; i++)
+		waitpid(workers[i], NULL, 0);
+	shared->stop = false;
+	return bad;
+}
+
+static void check(ipcu_sem *sem, long bad, const char *what)
+{
+	struct ipcu_sem_info info;
+	key_t key;
+
+	ipcu_name_key("storm", &key);
+	is_result(ipcu_sem_status(sem, &info), IPCU_OK, what);
+	is_number(bad, 0, "values added up at every instant");
+	is_number(info.held, 0, "all held units are back");
+	is_number(info.value + info.taken, info.count, "none has leaked or multiplied");
+	is_number(info.waiters, 0, "nobody is in the line");
+	is_number(semctl(semget(key, 0, 0), 1, GETVAL), 1, "the gate is free");
+	is_number(semctl(semget(key, 0, 0), 4, GETVAL), 0, "nobody is exclusive");
+	is_number(shared->not_alone, 0, "an exclusive lock was always alone");
+	is_number(shared->same_slot, 0, "no two had the same slot");
+	is_number(shared->wrong, 0, "nobody got a wrong answer");
+	ok(shared->held > 100 && shared->locked > 20 && shared->timeouts > 0,
+	   "%ld holds, %ld exclusive, %ld tokens, %ld timeouts", shared->held, shared->locked, shared->taken, shared->timeouts);
+}
+
+int main(void)
+{
+	long kills = rounds("ROUNDS", 800);
+	ipcu_sem *sem;
+
+	deadline_for_all(120);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	is_result(ipcu_sem_open(&sem, "storm", 4, 0, NULL), IPCU_OK, "opens");
+	check(sem, storm(sem, kills, false), "units and locks, with kills");
+	check(sem, storm(sem, kills / 2, true), "tokens too, with kills");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("storm", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	return done();
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ * sem.c - the semaphore and lock calls of the library
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tap.h"
+
+static struct timespec past; /* all zero: does not wait */
+
+static void values(ipcu_sem *sem, unsigned value, unsigned taken, unsigned held, const char *what)
+{
+	struct ipcu_sem_info info = { 0 };
+
+	ipcu_sem_status(sem, &info);
+	if (!ok(info.value == value && info.taken == taken && info.held == held &&
+			value + taken + held == info.count, "%s", what))
+		printf("# value %u taken %u held %u count %u\n", info.value, info.taken, info.held, info.count);
+}
+
+static void note(const struct ipcu_holder *holder, void *context)
+{
+	struct ipcu_holder *last = context;
+
+	*last = *holder;
+	last->command = strstr(holder->command, "sem") ? "sem" : holder->command;
+}
+
+static void holding(ipcu_sem *sem)
+{
+	struct ipcu_hold one, two, other;
+	struct ipcu_holder holder = { 0 };
+	struct timespec deadline = ipcu_deadline_in(20000000);
+	int status;
+	pid_t child;
+
+	is_result(ipcu_sem_acquire(sem, 2, NULL, &one), IPCU_OK, "acquires 2 of 3");
+	is_number(one.slot, 0, "slot 0");
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &two), IPCU_OK, "and 1");
+	is_number(two.slot, 1, "slot 1");
+	values(sem, 0, 0, 3, "all are held");
+	is_result(ipcu_sem_acquire(sem, 1, &past, &other), IPCU_NOT_NOW, "no more");
+	is_result(ipcu_sem_acquire(sem, 1, &deadline, &other), IPCU_NOT_NOW, "nor later");
+	is_number(ipcu_last_error()->errnum, ETIMEDOUT, "timed out");
+	is_result(ipcu_sem_acquire(sem, 4, NULL, &other), IPCU_LIMIT, "more than there are");
+	is_result(ipcu_sem_acquire(sem, 0, NULL, &other), IPCU_USAGE, "none");
+	is_result(ipcu_lock_shared(sem, &past, &other), IPCU_NOT_NOW, "nor shared");
+	is_result(ipcu_sem_holders(sem, note, &holder), IPCU_OK, "holders");
+	is_number(holder.pid, getpid(), "the last is this process");
+	is_number(holder.units, 1, "with 1 unit");
+	is_number(holder.keeper, 0, "itself");
+	ok(holder.since.tv_sec <= time(NULL) && holder.since.tv_sec > time(NULL) - 60, "since just now");
+	is_number(strcmp(holder.command, "sem"), 0, "its command line");
+	child = fork();
+	if (child == 0)
+		_exit(ipcu_sem_release(sem, &one));
+	waitpid(child, &status, 0);
+	is_number(WEXITSTATUS(status), IPCU_USAGE, "a child cannot give what its parent holds");
+	values(sem, 0, 0, 3, "and has not");
+	is_result(ipcu_sem_release(sem, &one), IPCU_OK, "released");
+	is_result(ipcu_sem_release(sem, &one), IPCU_USAGE, "not twice");
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &one), IPCU_OK, "again");
+	is_number(one.slot, 0, "in the free slot");
+	ipcu_sem_release(sem, &one);
+	ipcu_sem_release(sem, &two);
+	child = fork();
+	if (child == 0) {
+		ipcu_sem_acquire(sem, 3, NULL, &one);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	values(sem, 3, 0, 0, "a child's units come back with its end");
+}
+
+static void locks(ipcu_sem *sem)
+{
+	struct ipcu_hold one, two, other;
+
+	is_result(ipcu_lock_shared(sem, NULL, &one), IPCU_OK, "shared");
+	is_result(ipcu_lock_shared(sem, NULL, &two), IPCU_OK, "and shared");
+	is_result(ipcu_lock_exclusive(sem, &past, &other), IPCU_NOT_NOW, "not exclusive");
+	ipcu_sem_release(sem, &one);
+	ipcu_sem_release(sem, &two);
+	is_result(ipcu_lock_exclusive(sem, NULL, &one), IPCU_OK, "exclusive");
+	is_number(one.units, 3, "is all units");
+	is_result(ipcu_sem_resize(sem, 5, &past), IPCU_NOT_NOW, "alone: no units come in");
+	is_result(ipcu_sem_release(sem, &one), IPCU_OK, "released");
+	is_result(ipcu_sem_resize(sem, 5, &past), IPCU_OK, "then they do");
+	values(sem, 5, 0, 0, "five");
+	is_result(ipcu_sem_acquire(sem, 3, NULL, &one), IPCU_OK, "three held");
+	is_result(ipcu_sem_resize(sem, 2, &past), IPCU_NOT_NOW, "are not taken away");
+	is_result(ipcu_sem_resize(sem, 3, &past), IPCU_OK, "the others are");
+	ipcu_sem_release(sem, &one);
+	is_result(ipcu_sem_resize(sem, 0, NULL), IPCU_USAGE, "not none");
+	is_result(ipcu_sem_resize(sem, IPCU_SEM_COUNT_MAX + 1, NULL), IPCU_USAGE, "not too many");
+	is_result(ipcu_sem_resize(sem, 3, NULL), IPCU_OK, "no change is none");
+}
+
+static void tokens(ipcu_sem *sem)
+{
+	struct ipcu_hold hold;
+	unsigned value = 77;
+
+	is_result(ipcu_sem_wait(sem, 2, NULL), IPCU_OK, "takes 2 for good");
+	values(sem, 1, 2, 0, "taken");
+	is_result(ipcu_sem_wait(sem, 2, &past), IPCU_NOT_NOW, "not 2 more");
+	is_result(ipcu_sem_post(sem, 3), IPCU_LIMIT, "cannot give 3");
+	is_result(ipcu_sem_post(sem, 0), IPCU_USAGE, "nor none");
+	is_result(ipcu_sem_post(sem, 2), IPCU_OK, "gives 2");
+	is_result(ipcu_sem_set(sem, 0), IPCU_OK, "set to 0");
+	values(sem, 0, 3, 0, "all taken");
+	is_result(ipcu_sem_post(sem, 1), IPCU_OK, "one back");
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &hold), IPCU_OK, "and held");
+	is_result(ipcu_sem_set(sem, 3), IPCU_LIMIT, "not more than is not held");
+	is_result(ipcu_sem_set(sem, 2), IPCU_OK, "two");
+	is_result(ipcu_sem_get(sem, &value), IPCU_OK, "get");
+	is_number(value, 2, "is 2");
+	is_result(ipcu_sem_set(sem, 40000), IPCU_LIMIT, "no semaphore goes so far");
+	ipcu_sem_release(sem, &hold);
+	values(sem, 3, 0, 0, "all free");
+}
+
+static _Atomic int inside, most, failures;
+
+static void *contend(void *argument)
+{
+	for (int i = 0; i < 500; i++) {
+		struct ipcu_hold hold;
+		int now;
+
+		if (ipcu_sem_acquire(argument, 1, NULL, &hold) != IPCU_OK) {
+			failures++;
+			return NULL;
+		}
+		now = ++inside;
+		if (now > 3)
+			failures++;
+		if (now > most)
+			most = now;
+		inside--;
+		if (hold.slot < 0 || hold.slot > 2 || ipcu_sem_release(argument, &hold) != IPCU_OK)
+			failures++;
+	}
+	return NULL;
+}
+
+/* All threads of a process share one undo record, and one handle. */
+static void threads(ipcu_sem *sem)
+{
+	pthread_t all[8];
+
+	for (int i = 0; i < 8; i++)
+		pthread_create(&all[i], NULL, contend, sem);
+	for (int i = 0; i < 8; i++)
+		pthread_join(all[i], NULL);
+	is_number(failures, 0, "eight threads share three units by one handle");
+	values(sem, 3, 0, 0, "and give all back");
+}
+
+static void raw(void)
+{
+	struct sembuf both[2] = { { 0, -1, 0 }, { 1, 2, 0 } }, wrong = { 7, 1, 0 }, too_far = { 0, 32767, 0 };
+	struct ipcu_open how = { .create = IPCU_CREATE_NEVER };
+	struct ipcu_sem_info info;
+	struct ipcu_hold hold;
+	unsigned value;
+	ipcu_sem *sem;
+	int id = semget(0x5e5, 2, IPC_CREAT | 0600);
+
+	is_result(ipcu_sem_open(&sem, "key:0x5e5", 0, 1, &how), IPCU_OK, "opens a raw set");
+	is_result(ipcu_sem_set(sem, 3), IPCU_OK, "set");
+	is_result(ipcu_sem_op(sem, both, 2, NULL), IPCU_OK, "one step on two");
+	is_result(ipcu_sem_select(sem, 1), IPCU_OK, "the other member");
+	ipcu_sem_get(sem, &value);
+	is_number(value, 2, "was raised");
+	is_result(ipcu_sem_select(sem, 2), IPCU_USAGE, "there is no third");
+	is_result(ipcu_sem_acquire(sem, 2, NULL, &hold), IPCU_OK, "holds units of it");
+	is_number(hold.slot, -1, "without a slot");
+	is_result(ipcu_sem_release(sem, &hold), IPCU_OK, "released");
+	is_result(ipcu_sem_op(sem, &wrong, 1, NULL), IPCU_USAGE, "no such member");
+	is_result(ipcu_sem_op(sem, &too_far, 1, NULL), IPCU_LIMIT, "too far up");
+	both[0].sem_op = -9;
+	is_result(ipcu_sem_op(sem, both, 2, &past), IPCU_NOT_NOW, "would wait");
+	is_result(ipcu_lock_shared(sem, NULL, &hold), IPCU_USAGE, "no lock");
+	is_result(ipcu_sem_resize(sem, 3, NULL), IPCU_USAGE, "no count");
+	is_result(ipcu_sem_status(sem, &info), IPCU_OK, "status");
+	is_number(info.semaphores, 2, "two members");
+	semctl(id, 0, IPC_RMID);
+	is_result(ipcu_sem_get(sem, &value), IPCU_NOT_FOUND, "gone");
+	is_result(ipcu_sem_op(sem, both, 1, NULL), IPCU_NOT_FOUND, "gone for op");
+	ipcu_sem_close(sem);
+}
+
+int main(void)
+{
+	struct sembuf op = { 0, -1, 0 };
+	ipcu_sem *sem, *other;
+
+	deadline_for_all(30);
+	is_result(ipcu_sem_open(&sem, "s", 0, 0, NULL), IPCU_USAGE, "no count at all");
+	is_result(ipcu_sem_open(&sem, "s", IPCU_SEM_COUNT_MAX + 1, 0, NULL), IPCU_USAGE, "too many units");
+	is_result(ipcu_sem_open(&sem, "s", 3, 1, NULL), IPCU_OK, "created");
+	is_result(ipcu_sem_open(&other, "s", 2, 1, NULL), IPCU_CONFLICT, "another count conflicts");
+	is_result(ipcu_sem_open(&other, "s", 0, 1, NULL), IPCU_OK, "none: what it has");
+	ipcu_sem_close(other);
+	holding(sem);
+	locks(sem);
+	tokens(sem);
+	threads(sem);
+	is_result(ipcu_sem_op(sem, &op, 1, NULL), IPCU_USAGE, "no operation on a member of a name");
+	is_result(ipcu_sem_select(sem, 1), IPCU_USAGE, "nor an index");
+	raw();
+	is_result(ipcu_remove("s", IPCU_KIND_SEMAPHORE, 0), IPCU_OK, "removed");
+	is_result(ipcu_sem_wait(sem, 1, NULL), IPCU_NOT_FOUND, "gone");
+	ipcu_sem_close(sem);
+	ipcu_sem_close(NULL);
+	return done();
+}
