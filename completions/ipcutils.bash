@@ -54,4 +54,4 @@ _ipcutils() {
 	esac
 }
 
-complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-sem ipc-send
+complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-sem ipc-send ipc-shm

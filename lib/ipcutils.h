@@ -27,6 +27,7 @@
  *  barriers             ipcu_barrier_*
  *  events               ipcu_event_*
  *  semaphores, locks    ipcu_sem_*, ipcu_lock_*
+ *  memory and values    ipcu_shm_*, ipcu_type_*, ipcu_value_*
  *  looking              ipcu_list, ipcu_users, ipcu_limits
  *  removing             ipcu_remove, ipcu_remove_stale
  *
@@ -534,6 +535,170 @@ enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *contex
  */
 enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
 			     const struct timespec *deadline);
+
+/* ---------------------------------------------------------------------- */
+/* Memory and values: shmget(2), shmop(2), shmctl(2), futex(2)             */
+/* ---------------------------------------------------------------------- */
+
+/* What a segment holds, from its first byte on: bytes, or a plain C array. */
+enum ipcu_type {
+	IPCU_BYTES = 0,
+	IPCU_I8, /* int8_t */
+	IPCU_U8,
+	IPCU_I16,
+	IPCU_U16,
+	IPCU_I32,
+	IPCU_U32,
+	IPCU_I64,
+	IPCU_U64,
+	IPCU_F32, /* float */
+	IPCU_F64  /* double */
+};
+
+/* The word for a type: "i64", "bytes"; static storage. */
+const char *ipcu_type_name(enum ipcu_type type);
+
+/* How many bytes a value of TYPE has, 1 for IPCU_BYTES. */
+size_t ipcu_type_size(enum ipcu_type type);
+
+/* IPCU_OK and the type that NAME ("i8" to "f64") says; IPCU_USAGE: there is no such type. */
+enum ipcu_result ipcu_type_read(const char *name, enum ipcu_type *type);
+
+/* A value of any type: I of signed types, U of unsigned ones, F of f32 and f64. */
+union ipcu_value {
+	int64_t i;
+	uint64_t u;
+	double f;
+};
+
+/*
+ * Read TEXT strictly: decimal digits with a sign where TYPE has one; for f32 and f64 a fraction and an
+ * exponent too, and inf, -inf and nan, rounded to the nearest; nothing else before or behind.
+ *
+ * IPCU_OK; IPCU_USAGE: malformed, or not in the range of TYPE.
+ */
+enum ipcu_result ipcu_value_read(enum ipcu_type type, const char *text, union ipcu_value *value);
+
+#define IPCU_VALUE_TEXT 32
+/* Write VALUE as the shortest of text that ipcu_value_read() reads back exactly. */
+void ipcu_value_write(enum ipcu_type type, union ipcu_value value, char text[IPCU_VALUE_TEXT]);
+
+typedef struct ipcu_shm ipcu_shm;
+
+/* What there should be. NULL, and COUNT 0, create nothing. */
+struct ipcu_shm_layout {
+	enum ipcu_type type; /* of a segment of bytes, or another program's: how to see it */
+	uint64_t count;      /* values, or bytes, if this call creates it */
+	bool exact;          /* it is a conflict if it has another type or count */
+};
+
+/*
+ * Open and attach, and perhaps create (all zero), the segment NAME. What lacks write permission is
+ * attached to read. The caller gives *SHM to ipcu_shm_close(). A handle keeps the segment it
+ * found: when ipcu_shm_publish() puts another one in its place, open it again to see that.
+ *
+ * Results: those of names; IPCU_CONFLICT also if it has another type, or with EXACT another count;
+ * IPCU_LIMIT also: larger than the kernel allows.
+ */
+enum ipcu_result ipcu_shm_open(ipcu_shm **shm, const char *name, const struct ipcu_shm_layout *layout,
+			       const struct ipcu_open *how);
+
+/* Detach, and release the handle, not the segment. NULL is allowed. */
+void ipcu_shm_close(ipcu_shm *shm);
+
+/* Where it is attached, and how many bytes *SIZE there are; valid until ipcu_shm_close(). */
+void *ipcu_shm_data(ipcu_shm *shm, size_t *size);
+
+/* Whether it may be written. IPCU_OK; IPCU_DENIED: no write permission. */
+enum ipcu_result ipcu_shm_writable(ipcu_shm *shm);
+
+/* Wake those in ipcu_shm_wait() after LENGTH bytes at OFFSET were changed by other means than these calls. */
+void ipcu_shm_changed(ipcu_shm *shm, size_t offset, size_t length);
+
+/*
+ * Values, by INDEX from 0. Each is one atomic step between all processes that use such steps.
+ * get: *VALUE is what is there. set: it becomes VALUE. add: DELTA is added and *VALUE (may be NULL) is the sum;
+ * unsigned types wrap around. compare and set: it becomes DESIRED if it is EXPECTED (a nan is a nan); *FOUND (may be NULL) is
+ * what was there, on IPCU_NOT_NOW too.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: it is not EXPECTED (EAGAIN), and nothing changed; IPCU_USAGE: it holds bytes, and no type was
+ * said; IPCU_DENIED: no write permission; IPCU_LIMIT: there is no such INDEX, or the sum of a signed type is out of its
+ * range, and nothing changed.
+ */
+enum ipcu_result ipcu_shm_get(ipcu_shm *shm, uint64_t index, union ipcu_value *value);
+enum ipcu_result ipcu_shm_set(ipcu_shm *shm, uint64_t index, union ipcu_value value);
+enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value delta, union ipcu_value *value);
+enum ipcu_result ipcu_shm_compare_set(ipcu_shm *shm, uint64_t index, union ipcu_value expected,
+				      union ipcu_value desired, union ipcu_value *found);
+
+enum ipcu_comparison {
+	IPCU_EQUAL,
+	IPCU_NOT_EQUAL,
+	IPCU_LESS,
+	IPCU_LESS_EQUAL,
+	IPCU_GREATER,
+	IPCU_GREATER_EQUAL
+};
+
+/*
+ * Wait until the value at INDEX compares so with VALUE; *FOUND (may be NULL) is then what it is. Changes by
+ * these calls wake it at once, changes by other programs are seen within a second. Of a NAME it goes on with the segment
+ * that ipcu_shm_publish() put in place.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: not until the deadline, or a signal handler ran; IPCU_USAGE: it holds bytes; IPCU_NOT_FOUND:
+ * removed; IPCU_LIMIT: there is no such INDEX; others as for ipcu_shm_open.
+ */
+enum ipcu_result ipcu_shm_wait(ipcu_shm *shm, uint64_t index, enum ipcu_comparison comparison,
+			       union ipcu_value value, const struct timespec *deadline,
+			       union ipcu_value *found);
+
+/*
+ * Take the object's own lock, first come first served; wait while another process holds it. The kernel gives it back
+ * when this process ends, however. It survives execve(2) and not fork(2).
+ *
+ * IPCU_OK; IPCU_NOT_NOW: not until the deadline, or a signal handler ran; IPCU_USAGE: not a NAME; IPCU_NOT_FOUND:
+ * removed; IPCU_DENIED; IPCU_LIMIT: no semaphore to be had; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_shm_lock(ipcu_shm *shm, const struct timespec *deadline);
+
+/* Give it back; nothing happens if this process does not hold it. IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
+enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm);
+
+struct ipcu_shm_info {
+	uint64_t size; /* bytes */
+	enum ipcu_type type;
+	uint64_t count;    /* values, or bytes */
+	uint64_t attached; /* by others than this handle */
+	pid_t locked_by;   /* 0: nobody */
+	unsigned lock_waiting;
+};
+/* IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
+enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info);
+
+typedef struct ipcu_shm_stage ipcu_shm_stage;
+
+/*
+ * A new segment of SIZE bytes, all zero, to be filled at ipcu_shm_stage_data() and then published. Nobody
+ * sees it until then. If this process dies meanwhile, ipcu_remove_stale() removes it.
+ *
+ * IPCU_OK; IPCU_LIMIT: larger than the kernel allows, or no memory; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_shm_stage_open(ipcu_shm_stage **stage, size_t size);
+void *ipcu_shm_stage_data(ipcu_shm_stage *stage);
+
+/* Detach, release the handle, and remove the segment if it was not published. NULL is allowed. */
+void ipcu_shm_stage_close(ipcu_shm_stage *stage);
+
+/*
+ * Create NAME with what is staged, or put that in the place of all it held: all or nothing, whoever looks and
+ * whatever is killed. Who has the old segment open keeps it as it was. Mode, type and lock stay; the key too, but in the
+ * instant between there is no segment, or one that cannot be read yet, for programs that go by the key. Afterwards
+ * STAGE is of use for ipcu_shm_stage_close() only.
+ *
+ * Results: those of names; IPCU_USAGE also for a raw key; IPCU_DENIED also if the namespace is another user's;
+ * IPCU_CONFLICT also if the bytes are no whole number of its type's values.
+ */
+enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *name, const struct ipcu_open *how);
 
 /* ---------------------------------------------------------------------- */
 /* Looking                                                                 */

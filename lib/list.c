@@ -11,6 +11,7 @@
 #include "error.h"
 #include "holder.h"
 #include "object.h"
+#include "shm.h"
 
 static void fill_perm(struct ipcu_info *info, const struct ipc_perm *perm)
 {
@@ -125,6 +126,14 @@ static bool see(struct seen *seen, enum ipcu_family family, int id)
 	return true;
 }
 
+/* The lock of a memory belongs to its name too. */
+static bool see_lock(struct seen *seen, const struct ipcu_record *record)
+{
+	int id = record->kind == IPCU_KIND_MEMORY ? ipcu_shm_lock_set(record->definition) : -1;
+
+	return id < 0 || see(seen, IPCU_FAMILY_SET, id);
+}
+
 static int compare(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(*((struct seen *)0)->items));
@@ -160,7 +169,7 @@ static enum ipcu_result list_names(uid_t user, ipcu_list_fn fn, void *context, s
 		if (record.state != IPCU_RECORD_LIVE)
 			continue;
 		describe(&info, &registry, name, &record);
-		if (!info.gone && seen && !see(seen, family_of(&record), info.id))
+		if (!info.gone && seen && (!see(seen, family_of(&record), info.id) || !see_lock(seen, &record)))
 			result = ipcu_fail_call("malloc", ENOMEM, "cannot list");
 		else
 			result = fn(&info, context);
@@ -211,6 +220,8 @@ static const char *purpose(enum ipcu_family family, const struct ipcu_info *info
 		return "lock of a registry of names";
 	if (family != IPCU_FAMILY_SEGMENT)
 		return NULL;
+	if (ipcu_stage_key(info->key))
+		return "memory that is being loaded";
 	if (((uint32_t)info->key & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX)
 		return "body of a big message";
 	if (ipcu_registry_is_key(info->creator, info->key, false))

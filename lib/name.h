@@ -8,9 +8,13 @@
 
 #define IPCU_NAME_MAX 63
 
-/* Keys of big messages (spill.c): this prefix and 20 random bits. */
+/*
+ * Keys of the library's own segments: this prefix, a bit that says which, and 19 random bits. Those of
+ * big messages (spill.c) have 0 there, those of memory that is being filled (shm-load.c) have 1.
+ */
 #define IPCU_SPILL_PREFIX 0x1bc00000u
 #define IPCU_SPILL_MASK 0xfff00000u
+#define IPCU_SPILL_RANDOM 0x0007ffffu
 
 /* How many keys a name can have: the first that is free or ours is taken. */
 #define IPCU_CANDIDATES 16

@@ -22,6 +22,8 @@
 #include "error.h"
 #include "object.h"
 
+#define REPLACED_MAX 1000 /* how often a name may be given to another object while we look */
+
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 {
 	static const struct ipcu_kind_ops *const all[] = {
@@ -29,6 +31,7 @@ const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 		&ipcu_event_ops,
 		&ipcu_queue_ops,
 		&ipcu_sem_ops,
+		&ipcu_shm_ops,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -94,13 +97,24 @@ static enum ipcu_result wrong_kind(const struct ipcu_kind_ops *ops, int kind)
 static enum ipcu_result look_up(struct ipcu_object *object, struct ipcu_registry *registry,
 				bool *vanished)
 {
-	struct ipcu_record record;
+	struct ipcu_record record, again;
 	enum ipcu_result result = ipcu_registry_find(registry, object->name, &record);
+	bool there = false;
 
 	*vanished = false;
+	for (int attempt = 0; result == IPCU_OK && attempt < REPLACED_MAX; attempt++) {
+		there = ipcu_object_verify(registry, object->name, &record, &object->id, &object->perm);
+		if (there && object->id == record.id)
+			break;
+		/* Vanished, or made anew on its key; or its name was just given to another one. */
+		result = ipcu_registry_find(registry, object->name, &again);
+		if (result == IPCU_OK && memcmp(&record, &again, sizeof(record)) == 0)
+			break;
+		record = again;
+	}
 	if (result != IPCU_OK)
 		return result;
-	if (!ipcu_object_verify(registry, object->name, &record, &object->id, &object->perm)) {
+	if (!there) {
 		*vanished = true;
 		return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
 	}

@@ -52,6 +52,7 @@ extern const struct ipcu_kind_ops ipcu_barrier_ops;
 extern const struct ipcu_kind_ops ipcu_event_ops;
 extern const struct ipcu_kind_ops ipcu_queue_ops;
 extern const struct ipcu_kind_ops ipcu_sem_ops;
+extern const struct ipcu_kind_ops ipcu_shm_ops;
 
 struct ipcu_object {
 	const struct ipcu_kind_ops *ops;

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "holder.h"
 #include "object.h"
+#include "shm.h"
 #include "spill.h"
 
 /* ---- in use ------------------------------------------------------------- */
@@ -188,6 +189,8 @@ static enum ipcu_result stale_segment(const struct ipcu_info *info, void *contex
 		return IPCU_OK;
 	if (ipcu_holders_stale(info))
 		snprintf(what, sizeof(what), "table of holders %d: its semaphore is gone", info->id);
+	else if (ipcu_stage_stale(info))
+		snprintf(what, sizeof(what), "memory %d: who filled it is gone", info->id);
 	else if (!ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
 		return IPCU_OK;
 	if (stale->flags & IPCU_REMOVE_DRY_RUN || shmctl(info->id, IPC_RMID, NULL) == 0)
@@ -205,8 +208,14 @@ static void stale_names(struct ipcu_registry *registry, const struct stale *stal
 	int id;
 
 	while (ipcu_registry_next(registry, &cursor, name, &record)) {
-		if (ipcu_object_verify(registry, name, &record, &id, &perm))
+		if (ipcu_object_verify(registry, name, &record, &id, &perm)) {
+			if (record.kind == IPCU_KIND_MEMORY &&
+			    ipcu_shm_settle(registry, name, &record, stale->flags & IPCU_REMOVE_DRY_RUN)) {
+				snprintf(what, sizeof(what), "memory %s: who loaded it died half-way", name);
+				found(stale, what);
+			}
 			continue;
+		}
 		snprintf(what, sizeof(what), "%s %s: %s", ipcu_kind_name((enum ipcu_kind)record.kind), name,
 			 record.state == IPCU_RECORD_CREATING ? "its creator died before it was ready"
 							      : "the object is gone");

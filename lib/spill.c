@@ -74,7 +74,7 @@ static int make_segment(size_t size, struct ipcu_spill_descriptor *descriptor)
 	for (int attempt = 0; attempt < 1000; attempt++) {
 		if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 			continue;
-		descriptor->key = (int32_t)(IPCU_SPILL_PREFIX | (random[4] & ~IPCU_SPILL_MASK));
+		descriptor->key = (int32_t)(IPCU_SPILL_PREFIX | (random[4] & IPCU_SPILL_RANDOM));
 		memcpy(descriptor->nonce, random, sizeof(descriptor->nonce));
 		descriptor->id = shmget(descriptor->key, sizeof(struct spill_header) + size,
 					IPC_CREAT | IPC_EXCL | 0600);
@@ -149,7 +149,7 @@ enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *
 	if (message_size != sizeof(descriptor))
 		return refuse("its descriptor is malformed");
 	memcpy(&descriptor, message, sizeof(descriptor));
-	if (((uint32_t)descriptor.key & IPCU_SPILL_MASK) != IPCU_SPILL_PREFIX ||
+	if (((uint32_t)descriptor.key & ~IPCU_SPILL_RANDOM) != IPCU_SPILL_PREFIX ||
 	    descriptor.size > IPCU_MESSAGE_MAX)
 		return refuse("its descriptor is malformed");
 	if (descriptor.id < 0 || ipcu_stat_segment(descriptor.id, &state) < 0 ||
@@ -219,7 +219,7 @@ static bool unreachable(const struct spill_header *header, int64_t seconds)
 static bool is_idle(int id, struct shmid_ds *state)
 {
 	return ipcu_stat_segment(id, state) == 0 && state->shm_nattch == 0 &&
-	       ((uint32_t)PERM_KEY(state->shm_perm) & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX &&
+	       ((uint32_t)PERM_KEY(state->shm_perm) & ~IPCU_SPILL_RANDOM) == IPCU_SPILL_PREFIX &&
 	       state->shm_segsz >= sizeof(struct spill_header) &&
 	       (state->shm_perm.uid == geteuid() || state->shm_perm.cuid == geteuid());
 }

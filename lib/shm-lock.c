@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ * shm-lock.c - an object's own lock: a set of one semaphore beside the segment
+ *
+ * Taken by one step {wait for zero, add one, with undo}: zero is free, so a new set is a free lock and there is nothing
+ * to initialise. The kernel keeps the line, and takes the one back whatever ends the holder. The set has the key that the
+ * name has for segments; the registry records the key before the set is made and its identifier after.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "queue.h"
+#include "shm.h"
+#include "steps.h"
+
+int ipcu_shm_lock_set(const uint64_t definition[4])
+{
+	key_t key = (key_t)ipcu_pair_low(definition[IPCU_SHM_LOCK]);
+	int id = (int)ipcu_pair_high(definition[IPCU_SHM_LOCK]) - 1;
+	struct semid_ds set;
+
+	if (id < 0 || ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 || PERM_KEY(set.sem_perm) != key)
+		return -1;
+	return id;
+}
+
+pid_t ipcu_shm_lock_holder(const uint64_t definition[4], unsigned *waiting)
+{
+	int id = ipcu_shm_lock_set(definition), count;
+	pid_t holder;
+
+	*waiting = 0;
+	if (id < 0 || semctl(id, 0, GETVAL) != 1)
+		return 0;
+	holder = semctl(id, 0, GETPID);
+	count = semctl(id, 0, GETZCNT);
+	*waiting = count > 0 ? (unsigned)count : 0;
+	/* Of another pid namespace, perhaps; but held it is. */
+	return holder > 0 ? holder : 1;
+}
+
+void ipcu_shm_lock_remove(const uint64_t definition[4])
+{
+	key_t key = (key_t)ipcu_pair_low(definition[IPCU_SHM_LOCK]);
+	int id = ipcu_shm_lock_set(definition);
+	struct semid_ds set;
+
+	/* Its maker may have been killed before it could tell the identifier; then nobody has used it. */
+	if (id < 0 && key && !ipcu_pair_high(definition[IPCU_SHM_LOCK])) {
+		id = semget(key, 1, 0);
+		if (id >= 0 && (ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 || set.sem_otime != 0))
+			id = -1;
+	}
+	if (id >= 0)
+		semctl(id, 0, IPC_RMID);
+}
+
+/* With the lock of the registry: make the set on the first key that is free. */
+static enum ipcu_result make_set(struct ipcu_registry *registry, const ipcu_shm *shm, struct ipcu_record *record)
+{
+	struct semid_ds set;
+	int id = -1;
+
+	ipcu_shm_lock_remove(record->definition);
+	for (unsigned i = 0; i < IPCU_CANDIDATES && id < 0; i++) {
+		key_t key = ipcu_name_derive(registry->owner, shm->object.name, i);
+		enum ipcu_result result;
+
+		record->definition[IPCU_SHM_LOCK] = ipcu_pair((uint32_t)key, 0);
+		result = ipcu_registry_put(registry, shm->object.name, record);
+		if (result != IPCU_OK)
+			return result;
+		id = semget(key, 1, IPC_CREAT | IPC_EXCL | (int)(shm->object.perm.mode & 0666));
+		if (id < 0 && errno != EEXIST)
+			break;
+	}
+	if (id < 0) {
+		int errnum = errno;
+
+		record->definition[IPCU_SHM_LOCK] = 0;
+		ipcu_registry_put(registry, shm->object.name, record);
+		return ipcu_fail_call("semget", errnum, "cannot create its lock");
+	}
+	if (ipcu_stat_set(id, &set) == 0 && set.sem_perm.gid != shm->object.perm.gid) {
+		set.sem_perm.gid = shm->object.perm.gid;
+		semctl(id, 0, IPC_SET, (union semun){ .buf = &set });
+	}
+	record->definition[IPCU_SHM_LOCK] =
+		ipcu_pair(ipcu_pair_low(record->definition[IPCU_SHM_LOCK]), (uint32_t)id + 1);
+	return ipcu_registry_put(registry, shm->object.name, record);
+}
+
+enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	enum ipcu_result result;
+
+	if (shm->object.owner != geteuid()) {
+		ipcu_fail(IPCU_DENIED, "it has no lock yet");
+		ipcu_hint("user %lu must take it once, or create the object with a mode for others",
+			  (unsigned long)shm->object.owner);
+		return IPCU_DENIED;
+	}
+	result = ipcu_registry_open_locked(&registry, shm->object.owner, false);
+	if (result != IPCU_OK)
+		return result;
+	result = ipcu_registry_find(&registry, shm->object.name, &record);
+	if (result == IPCU_OK && (record.kind != IPCU_KIND_MEMORY || record.state != IPCU_RECORD_LIVE))
+		result = ipcu_fail_call("semop", EIDRM, "cannot lock it");
+	if (result == IPCU_OK && ipcu_shm_lock_set(record.definition) < 0)
+		result = make_set(&registry, shm, &record);
+	ipcu_registry_unlock_close(&registry);
+	if (result == IPCU_OK)
+		memcpy(shm->object.definition, record.definition, sizeof(record.definition));
+	return result;
+}
+
+/* The set, from what is recorded now: it may have been made since the object was opened. */
+static enum ipcu_result find_set(ipcu_shm *shm, int *id)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	enum ipcu_result result;
+
+	if (!shm->object.named) {
+		ipcu_fail(IPCU_USAGE, "only a NAME has a lock");
+		ipcu_hint("key:, id: and ftok: reach objects of other programs, and those have none: use ipc-sem run");
+		return IPCU_USAGE;
+	}
+	*id = ipcu_shm_lock_set(shm->object.definition);
+	if (*id >= 0)
+		return IPCU_OK;
+	result = ipcu_registry_open(&registry, shm->object.owner);
+	if (result != IPCU_OK)
+		return result;
+	result = ipcu_registry_find(&registry, shm->object.name, &record);
+	ipcu_registry_close(&registry);
+	if (result != IPCU_OK || record.kind != IPCU_KIND_MEMORY)
+		return ipcu_fail_call("semop", EIDRM, "cannot lock it");
+	shm->object.definition[IPCU_SHM_LOCK] = record.definition[IPCU_SHM_LOCK];
+	*id = ipcu_shm_lock_set(shm->object.definition);
+	if (*id >= 0)
+		return IPCU_OK;
+	result = ipcu_shm_lock_make(shm);
+	*id = ipcu_shm_lock_set(shm->object.definition);
+	return result;
+}
+
+enum ipcu_result ipcu_shm_lock(ipcu_shm *shm, const struct timespec *deadline)
+{
+	struct ipcu_steps steps = { .count = 0 };
+	int id, errnum;
+	enum ipcu_result result = find_set(shm, &id);
+
+	if (result != IPCU_OK)
+		return result;
+	ipcu_step(&steps, 0, 0, 0);
+	ipcu_step(&steps, 0, 1, SEM_UNDO);
+	errnum = ipcu_steps_do(id, &steps, deadline);
+	return errnum ? ipcu_steps_failed(&shm->object, errnum, "cannot lock it", deadline) : IPCU_OK;
+}
+
+enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm)
+{
+	int id = shm->object.named ? ipcu_shm_lock_set(shm->object.definition) : -1, errnum;
+	struct ipcu_steps steps = { .count = 0 };
+
+	if (id < 0)
+		return ipcu_fail(IPCU_NOT_FOUND, "it was removed, or never locked");
+	if (semctl(id, 0, GETVAL) != 1 || semctl(id, 0, GETPID) != getpid())
+		return IPCU_OK;
+	ipcu_step(&steps, 0, -1, SEM_UNDO | IPC_NOWAIT);
+	errnum = ipcu_steps_do(id, &steps, NULL);
+	return errnum && errnum != EAGAIN ? ipcu_steps_failed(&shm->object, errnum, "cannot unlock it", NULL)
+					  : IPCU_OK;
+}
