@@ -13,6 +13,7 @@
 #include "cli-interrupt.h"
 #include "cli-output.h"
 #include "error.h"
+#include "shm.h"
 #include "shm-verbs.h"
 
 /* Whether --offset is within SIZE; *ROOM is what is left behind it. */
@@ -27,10 +28,22 @@ static int check_offset(const struct shm_options *options, size_t size, size_t *
 	return IPCU_OK;
 }
 
+/* To stdout; false with errno. */
+static bool put_out(char *data, size_t size)
+{
+	for (size_t done = 0, part; done < size; done += part) {
+		part = size - done < IPCU_POPULATE_CHUNK ? size - done : IPCU_POPULATE_CHUNK;
+		ipcu_shm_populate(data + done, part, false);
+		if (cli_write(data + done, part) < part)
+			return false;
+	}
+	return true;
+}
+
 int shm_read(ipcu_shm *shm, struct shm_options *options)
 {
 	size_t size, length;
-	const char *data = ipcu_shm_data(shm, &size);
+	char *data = ipcu_shm_data(shm, &size);
 	int status = check_offset(options, size, &length);
 
 	if (status)
@@ -42,10 +55,24 @@ int shm_read(ipcu_shm *shm, struct shm_options *options)
 	}
 	if (options->has_length)
 		length = (size_t)options->length;
-	if (cli_write(data + options->offset, length) == length)
+	if (put_out(data + options->offset, length))
 		return IPCU_OK;
 	cli_complain(&options->common, NULL, NULL, "write error: %s", strerror(errno));
 	return IPCU_SYSTEM;
+}
+
+/* How many bytes stdin still has, if it is a file; 0: cannot tell. */
+static size_t expected(void)
+{
+	struct stat status;
+	off_t at;
+
+	if (fstat(STDIN_FILENO, &status) < 0 || !S_ISREG(status.st_mode))
+		return 0;
+	at = lseek(STDIN_FILENO, 0, SEEK_CUR);
+	return at >= 0 && at < status.st_size && (uintmax_t)(status.st_size - at) < SIZE_MAX
+		       ? (size_t)(status.st_size - at)
+		       : 0;
 }
 
 /*
@@ -54,11 +81,19 @@ int shm_read(ipcu_shm *shm, struct shm_options *options)
  */
 static size_t fill(char *data, size_t size, int *errnum)
 {
-	size_t done = 0;
+	size_t known = expected(), done = 0;
 
 	*errnum = 0;
 	while (done < size) {
-		ssize_t got = read(STDIN_FILENO, data + done, size - done);
+		size_t part = size - done;
+		ssize_t got;
+
+		/* Only pages that will be written for sure: the others stay unused. */
+		if (done < known && part > IPCU_POPULATE_CHUNK)
+			part = IPCU_POPULATE_CHUNK;
+		if (done < known)
+			ipcu_shm_populate(data + done, part < known - done ? part : known - done, true);
+		got = read(STDIN_FILENO, data + done, part);
 
 		if (got == 0)
 			break;
@@ -107,20 +142,6 @@ int shm_write(ipcu_shm *shm, struct shm_options *options)
 }
 
 /* ---- load ----------------------------------------------------------------- */
-
-/* How many bytes stdin still has, if it is a file; 0: cannot tell. */
-static size_t expected(void)
-{
-	struct stat status;
-	off_t at;
-
-	if (fstat(STDIN_FILENO, &status) < 0 || !S_ISREG(status.st_mode))
-		return 0;
-	at = lseek(STDIN_FILENO, 0, SEEK_CUR);
-	return at >= 0 && at < status.st_size && (uintmax_t)(status.st_size - at) < SIZE_MAX
-		       ? (size_t)(status.st_size - at)
-		       : 0;
-}
 
 /* The rest of stdin behind what is in BUFFER; 0 or an errno. */
 static int take_all(struct cli_buffer *buffer)

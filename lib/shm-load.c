@@ -142,6 +142,16 @@ static void set_perm(int id, const struct ipc_perm *like, unsigned mode)
 	shmctl(id, IPC_SET, &segment);
 }
 
+static void copy(char *target, char *source, size_t size)
+{
+	for (size_t done = 0, part; done < size; done += part) {
+		part = size - done < IPCU_POPULATE_CHUNK ? size - done : IPCU_POPULATE_CHUNK;
+		ipcu_shm_populate(target + done, part, true);
+		ipcu_shm_populate(source + done, part, false);
+		memcpy(target + done, source + done, part);
+	}
+}
+
 /* A copy of segment FROM on KEY; its identifier, or -1: the key is taken, or no memory. */
 static int copy_to(key_t key, int from, const struct shmid_ds *state)
 {
@@ -154,7 +164,7 @@ static int copy_to(key_t key, int from, const struct shmid_ds *state)
 	set_perm(id, &state->shm_perm, 0);
 	source = shmat(from, NULL, SHM_RDONLY);
 	if (target != (void *)-1 && source != (void *)-1) {
-		memcpy(target, source, state->shm_segsz);
+		copy(target, source, state->shm_segsz);
 		set_perm(id, &state->shm_perm, state->shm_perm.mode);
 	} else {
 		shmctl(id, IPC_RMID, NULL);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +25,11 @@
 
 #include "error.h"
 #include "shm.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define TRIES 1000	     /* how often a name may be replaced while we open it */
 #define WORDS_MAX 65536	     /* more of them are not woken one by one */
@@ -211,6 +217,15 @@ static void detach(ipcu_shm *shm)
 	if (shm->data)
 		shmdt(shm->data);
 	shm->data = NULL;
+}
+
+void ipcu_shm_populate(void *data, size_t size, bool writing)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (uintptr_t)data % page;
+	int errnum = errno;
+
+	madvise((char *)data - before, before + size, writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	errno = errnum;
 }
 
 bool ipcu_shm_gone(const ipcu_shm *shm)

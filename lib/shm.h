@@ -60,6 +60,13 @@ bool ipcu_shm_gone(const ipcu_shm *shm);
 /* Where the tail of a segment of SIZE bytes attached at DATA is, or NULL. */
 struct ipcu_shm_tail *ipcu_shm_tail(void *data, size_t size);
 
+/*
+ * Bring SIZE bytes at DATA into this process's page table at once, which costs far less than a fault for each page. Where
+ * the kernel cannot (before Linux 5.14), the faults come by themselves.
+ */
+void ipcu_shm_populate(void *data, size_t size, bool writing);
+#define IPCU_POPULATE_CHUNK ((size_t)1 << 20) /* as much as stays in a cache until it is used */
+
 /* Wake all who may wait for anything in it. */
 void ipcu_shm_wake_all(ipcu_shm *shm);
 

@@ -43,6 +43,9 @@ double stream_python(const char *input, long messages);
 /* barrier.c: the row for so many parties (at most 256). */
 void barrier_row(unsigned parties, size_t rounds, double target);
 
+/* shm.c: additions, waking up, bytes in and out. */
+void shm_rows(const char *bindir, size_t rounds);
+
 /* sem.c: a command under a lock, taking and giving, handing over. */
 void sem_rows(const char *bindir, const char *directory, size_t rounds);
 

@@ -3,7 +3,6 @@
  */
 #include <config.h>
 
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "process.h"
 #include "tap.h"
 
 #define WORKERS 4
@@ -296,6 +296,81 @@ static void storm(long kills)
 	is_result(ipcu_remove("storm", IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
 }
 
+/* ---- the lock ------------------------------------------------------------- */
+
+/* Takes the lock again and again, and is alone whenever it has it. */
+static void locker(int worker)
+{
+	ipcu_shm *shm = must_open("locked", IPCU_I64, 1);
+	union ipcu_value nobody = { .i = 0 }, self = { .i = getpid() }, found;
+
+	(void)worker;
+	alarm(60);
+	while (!shared->stop) {
+		if (ipcu_shm_lock(shm, NULL) != IPCU_OK)
+			shared->wrong++;
+		/* Who was killed while it had the lock left its number behind, and is dead. */
+		if (ipcu_shm_compare_set(shm, 0, nobody, self, &found) != IPCU_OK) {
+			if (ipcu_process_lives((pid_t)found.i, 0))
+				shared->wrong++;
+			ipcu_shm_set(shm, 0, self);
+			shared->versions++;
+		}
+		/* Long enough that many are killed here. */
+		if (shared->seen++ % 4 == 0)
+			nanosleep(&(struct timespec){ 0, 100000 }, NULL);
+		if (ipcu_shm_compare_set(shm, 0, self, nobody, NULL) != IPCU_OK || ipcu_shm_unlock(shm) != IPCU_OK)
+			shared->wrong++;
+	}
+	_exit(0);
+}
+
+static pid_t start_locker(int worker)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		locker(worker);
+	return pid;
+}
+
+static void lock_storm(long kills)
+{
+	ipcu_shm *shm = must_open("locked", IPCU_I64, 1);
+	pid_t lockers[WORKERS];
+	struct ipcu_shm_info info;
+	unsigned seed = 11;
+
+	shared->stop = false;
+	shared->seen = shared->versions = 0;
+	for (int i = 0; i < WORKERS; i++)
+		lockers[i] = start_locker(i);
+	for (long n = 0; n < kills; n++) {
+		struct timespec pause = { 0, rand_r(&seed) % 2000000 };
+		int victim = rand_r(&seed) % WORKERS;
+
+		nanosleep(&pause, NULL);
+		kill(lockers[victim], SIGKILL);
+		waitpid(lockers[victim], NULL, 0);
+		lockers[victim] = start_locker(victim);
+	}
+	shared->stop = true;
+	for (int i = 0; i < WORKERS; i++) {
+		int status;
+
+		waitpid(lockers[i], &status, 0);
+		shared->wrong += status != 0;
+	}
+	is_number(shared->wrong, 0, "nobody had the lock beside a living holder");
+	ok(shared->seen > kills && shared->versions > 0, "it was taken %ld times, %ld of %ld killed had it", shared->seen, shared->versions, kills);
+	is_result(ipcu_shm_status(shm, &info), IPCU_OK, "status");
+	is_number(info.locked_by, 0, "in the end nobody has it");
+	ipcu_shm_close(shm);
+	is_result(ipcu_remove("locked", IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
+}
+
 int main(void)
 {
 	long count = rounds("ROUNDS", 200000);
@@ -307,5 +382,6 @@ int main(void)
 	waits("turns", count / 50);
 	waits("page", count / 50);
 	storm(count / 500);
+	lock_storm(count / 500);
 	return done();
 }
