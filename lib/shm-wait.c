@@ -104,9 +104,10 @@ static enum ipcu_result look(ipcu_shm *shm, uint64_t index, enum ipcu_comparison
 {
 	enum ipcu_result result;
 
+	/* The order matters: tests/model/wait.pml. */
+	*seen = __atomic_load_n(word_of(shm, index), __ATOMIC_SEQ_CST);
 	if (shm->tail && shm->writable)
 		atomic_store(&shm->tail->asleep, 1);
-	*seen = __atomic_load_n(word_of(shm, index), __ATOMIC_SEQ_CST);
 	result = ipcu_shm_get(shm, index, there);
 	if (result != IPCU_OK)
 		return result;

@@ -113,10 +113,10 @@ struct ipcu_shm_tail *ipcu_shm_tail(void *data, size_t size)
 }
 
 /*
- * A sleeper says that it sleeps, notes the sequence, looks at the value and sleeps unless the sequence
+ * A sleeper notes the sequence, says that it sleeps, looks at the value and sleeps unless the sequence
  * has changed. So a writer that finds nobody asleep after its change was seen by all who look later, and saves the
- * call. It forgets the sleepers before it counts: who says so again in between sleeps with the new number
- * and is found by the next writer. (A writer killed between the two delays a sleeper until it looks by itself.)
+ * call. It forgets the sleepers before it counts, so that whoever it forgot sees another number than it noted.
+ * (A writer killed between the two delays a sleeper until it looks by itself.) The model is tests/model/wait.pml.
  */
 static void wake_tail(ipcu_shm *shm)
 {

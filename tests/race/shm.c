@@ -344,7 +344,7 @@ static void lock_storm(long kills)
 	unsigned seed = 11;
 
 	shared->stop = false;
-	shared->seen = shared->versions = 0;
+	shared->seen = shared->versions = shared->wrong = 0;
 	for (int i = 0; i < WORKERS; i++)
 		lockers[i] = start_locker(i);
 	for (long n = 0; n < kills; n++) {
