@@ -47,18 +47,19 @@ static bool executable(const char *path)
 	return access(path, X_OK) == 0;
 }
 
-int cli_find_command(const char *command)
+int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 {
 	const char *directory = getenv("PATH");
+	char own[CLI_PATH_MAX], *path = found ? found : own;
 	int errnum = ENOENT;
 
+	path[0] = '\0';
 	if (strchr(command, '/'))
 		return executable(command) ? 0 : status_of_errno(errno);
 	while (directory && *command) {
-		char path[4096];
 		size_t length = strcspn(directory, ":");
 
-		if (length + strlen(command) + 2 <= sizeof(path)) {
+		if (length + strlen(command) + 2 <= CLI_PATH_MAX) {
 			memcpy(path, directory, length);
 			path[length] = '\0';
 			strcat(strcat(path, length ? "/" : "./"), command);
@@ -72,6 +73,15 @@ int cli_find_command(const char *command)
 	}
 	errno = errnum;
 	return status_of_errno(errnum);
+}
+
+int cli_become(char *const command[], const char *path)
+{
+	if (path[0])
+		execv(path, command);
+	/* Not found by a path, a script without #!, or gone from there meanwhile. */
+	execvp(command[0], command);
+	return status_of_errno(errno);
 }
 
 /* The command gets the signals as we got them, not as we use them. */

@@ -16,8 +16,18 @@ enum { CLI_CANNOT_RUN = 126, CLI_NOT_FOUND = 127, CLI_BY_SIGNAL = 128 };
  */
 char **cli_split_command(int *argc, char **argv);
 
-/* 0 if execvp(3) would find COMMAND; else 126 or 127 with errno. */
-int cli_find_command(const char *command);
+/*
+ * 0 if execvp(3) would find COMMAND, and then where in PATH (NULL: no matter); else 126 or 127
+ * with errno.
+ */
+#define CLI_PATH_MAX 4096
+int cli_find_command(const char *command, char path[CLI_PATH_MAX]);
+
+/*
+ * Become COMMAND, which was found at PATH: to search for it again costs a failing execve(2) for
+ * each directory. Returns only if it cannot be: 126 or 127 with errno.
+ */
+int cli_become(char *const command[], const char *path);
 
 /*
  * Run COMMAND with SIZE bytes at INPUT on its stdin, wait for it, and return its

@@ -195,7 +195,7 @@ static int run(int argc, char **argv, const struct argp *argp, struct options *o
 
 	if (status || options->common.finished)
 		return status;
-	if (options->command && (status = cli_find_command(options->command[0]))) {
+	if (options->command && (status = cli_find_command(options->command[0], NULL))) {
 		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
 		return status;
 	}

@@ -173,10 +173,9 @@ static int cannot_run(const struct sem_options *options, int status)
 	return status;
 }
 
-int sem_become(const struct sem_options *options)
+int sem_become(const struct sem_options *options, const char *path)
 {
-	execvp(options->command[0], options->command);
-	return cannot_run(options, errno == ENOENT || errno == ENOTDIR ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
+	return cannot_run(options, cli_become(options->command, path));
 }
 
 static const struct argp_option run_table[] = {
@@ -206,7 +205,7 @@ int sem_run(int argc, char **argv)
 	struct timespec storage;
 	const struct timespec *deadline;
 	struct ipcu_hold hold;
-	char slot[16];
+	char slot[16], path[CLI_PATH_MAX];
 	ipcu_sem *sem;
 	enum ipcu_result result;
 	int status;
@@ -216,7 +215,7 @@ int sem_run(int argc, char **argv)
 	if (status || options.common.finished)
 		return status;
 	/* A command that is not there need not wait for its turn to say so. */
-	status = cli_find_command(options.command[0]);
+	status = cli_find_command(options.command[0], path);
 	if (status)
 		return cannot_run(&options, status);
 	deadline = cli_deadline(&options.common, &storage);
@@ -232,7 +231,7 @@ int sem_run(int argc, char **argv)
 			setenv("IPC_SLOT", slot, 1);
 		else
 			unsetenv("IPC_SLOT");
-		status = sem_become(&options);
+		status = sem_become(&options, path);
 		ipcu_sem_release(sem, &hold);
 	}
 	ipcu_sem_close(sem);

@@ -46,7 +46,7 @@ int recv_commands(const struct recv_queues *from)
 {
 	const struct recv_options *options = from->options;
 	struct ipcu_message message = { 0 };
-	int status = cli_find_command(options->command[0]), first_failure = 0;
+	int status = cli_find_command(options->command[0], NULL), first_failure = 0;
 	uint64_t done = 0;
 	bool started = true;
 

@@ -239,7 +239,7 @@ int sem_acquire(int argc, char **argv)
 		ipcu_fail(IPCU_USAGE, "acquire needs a name: a raw set has no table of holders to release from");
 		status = cli_status(&options.common, options.words[0], IPCU_USAGE);
 	} else {
-		sem->owner = ipcu_holder_word(options.pid);
+		sem->owner = options.pid;
 		if (readable(owner, 0))
 			status = no_process(&options, options.pid, ESRCH);
 		else

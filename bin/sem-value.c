@@ -273,7 +273,7 @@ static int operate(const struct sem_options *options, struct sembuf *ops, size_t
 	while (interrupted(result));
 	status = cli_status(&options->common, options->words[0], result);
 	if (result == IPCU_OK && options->command)
-		status = sem_become(options);
+		status = sem_become(options, "");
 	ipcu_sem_close(sem);
 	return status;
 }

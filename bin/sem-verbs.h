@@ -46,8 +46,8 @@ int sem_open(ipcu_sem **sem, const struct sem_options *options);
 enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 			  const struct timespec *deadline, struct ipcu_hold *hold);
 
-/* Become COMMAND; returns only if that cannot be, with the status. */
-int sem_become(const struct sem_options *options);
+/* Become COMMAND, found at PATH ("": not yet); returns only if that cannot be, with the status. */
+int sem_become(const struct sem_options *options, const char *path);
 
 int sem_acquire(int argc, char **argv);
 int sem_create(int argc, char **argv);

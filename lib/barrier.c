@@ -10,8 +10,9 @@
  *   ARRIVED  who arrived and has not left
  *   BROKEN   1: it was aborted
  *
- *   arrive   with the lock {not broken, ARRIVED+1, place, unlock}, with undo: the
- *            kernel takes the arrival of the dead back
+ *   arrive   {not broken, GATE is 1, the place is free, place, ARRIVED+1}, with undo: the kernel
+ *            takes the arrival of the dead back. Needs no lock, so that hundreds need not queue for it;
+ *            who has tried in vain for too often does it with the lock
  *   wait     {BROKEN overflows if 1, wait for GATE 0, ARRIVED-1, place}
  *   retract  {not broken, GATE 1, ARRIVED-1, place}: not if released meanwhile
  *   last     with the lock {ARRIVED is all others, not broken, GATE 0, next GATE 1,
@@ -359,22 +360,34 @@ static enum ipcu_result stay(const struct visit *visit)
 	return errnum ? ipcu_steps_failed(object, errnum, "cannot wait", visit->deadline) : IPCU_OK;
 }
 
-/* With the lock, which it gives back: come as one who is not the last. EAGAIN: broken meanwhile. */
-static int arrive(struct visit *visit)
+/*
+ * Come as one who is not the last; needs no lock, but gives it back if it is LOCKED. EAGAIN: broken, the
+ * generation is over, or somebody was faster in taking the place.
+ */
+static int arrive(struct visit *visit, bool locked)
 {
 	struct state *state = &visit->state;
 	struct ipcu_steps steps = { .count = 0 };
 	unsigned place = 0;
-	int errnum;
+	int errnum, bits;
 
 	while (place + 2 < visit->barrier->parties && state->values[PLACE + place] >> state->slot & 1)
 		place++;
 	visit->slot = state->slot;
 	visit->place = place;
+	bits = state->values[PLACE + place];
 	ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
-	ipcu_step(&steps, ARRIVED + state->slot, 1, SEM_UNDO);
+	ipcu_step(&steps, GATE + state->slot, -1, IPC_NOWAIT);
+	ipcu_step(&steps, GATE + state->slot, 1, 0);
+	if (bits)
+		ipcu_step(&steps, PLACE + place, -bits, IPC_NOWAIT);
+	ipcu_step(&steps, PLACE + place, 0, IPC_NOWAIT);
+	if (bits)
+		ipcu_step(&steps, PLACE + place, bits, 0);
 	ipcu_step(&steps, PLACE + place, 1 << state->slot, SEM_UNDO);
-	and_unlock(visit, &steps);
+	ipcu_step(&steps, ARRIVED + state->slot, 1, SEM_UNDO);
+	if (locked)
+		and_unlock(visit, &steps);
 	errnum = do_now(visit->barrier, &steps);
 	if (!errnum)
 		visit->acting = false;
@@ -486,7 +499,7 @@ static enum ipcu_result come(struct visit *visit, unsigned *index)
 				break;
 			}
 		} else {
-			errnum = arrive(visit);
+			errnum = arrive(visit, true);
 			*index = visit->place;
 			if (!errnum)
 				return stay(visit);
@@ -497,15 +510,47 @@ static enum ipcu_result come(struct visit *visit, unsigned *index)
 	return ipcu_steps_failed(&barrier->object, errnum, "cannot wait", visit->deadline);
 }
 
+/*
+ * Without the lock: arrive as one who is not the last, and stay. *ARRIVED false: all others are there
+ * already, or come and go so fast that it is better to queue for the lock.
+ */
+static enum ipcu_result come_at_once(struct visit *visit, bool *arrived, unsigned *index)
+{
+	int errnum = EAGAIN;
+
+	*arrived = false;
+	for (int try = 0; try < 8 && (errnum == EAGAIN || errnum == EINTR); try++) {
+		enum ipcu_result result = read_state(visit->barrier, &visit->state);
+
+		if (result != IPCU_OK)
+			return result;
+		if (visit->state.broken)
+			return broken();
+		if (visit->state.arrived + 1 == visit->barrier->parties)
+			return IPCU_OK;
+		errnum = arrive(visit, false);
+	}
+	if (errnum == EAGAIN || errnum == EINTR)
+		return IPCU_OK;
+	if (errnum)
+		return ipcu_steps_failed(&visit->barrier->object, errnum, "cannot wait", visit->deadline);
+	*arrived = true;
+	*index = visit->place;
+	return stay(visit);
+}
+
 enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barrier_how *how,
 				   const struct timespec *deadline, unsigned *index)
 {
 	static const struct ipcu_barrier_how plain;
 	struct visit visit = { .barrier = barrier, .how = how ? how : &plain, .deadline = deadline };
-	enum ipcu_result result = take_lock(barrier, deadline);
 	unsigned mine = 0;
+	bool arrived;
+	enum ipcu_result result = come_at_once(&visit, &arrived, &mine);
 
-	if (result == IPCU_OK)
+	if (result == IPCU_OK && !arrived)
+		result = take_lock(barrier, deadline);
+	if (result == IPCU_OK && !arrived)
 		result = come(&visit, &mine);
 	if (result == IPCU_OK && index)
 		*index = mine;

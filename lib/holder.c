@@ -8,8 +8,9 @@
  *
  *  - A process takes its units first and then an entry. Killed in between it has
  *    neither.
- *  - It never needs to clean up: an entry counts only while the process that
- *    is written in it, by number and start time, lives.
+ *  - It never needs to clean up: an entry counts only while the process that is written in it
+ *    lives, by number and the time of the entry: who has the number and started later
+ *    is another one.
  *  - At most COUNT processes have units at once, and each has at most one of the first
  *    COUNT entries for them. So who has just got units finds an entry that no
  *    living holder has; a process on its way out has run its last
@@ -41,9 +42,9 @@
 #define TRIES 5000			   /* of a millisecond, until somebody has finished dying */
 
 struct holder_entry {
-	_Atomic uint64_t holder;    /* its word, 0: free */
+	_Atomic uint64_t holder;    /* its number, and in the upper bits when; 0: free */
 	_Atomic uint64_t described; /* the same, when what follows is about it */
-	uint64_t owner;		    /* the word of whom it holds for, 0: itself */
+	uint64_t owner;		    /* the process for which it holds, 0: itself */
 	int64_t since;		    /* nanoseconds since 1970 */
 	uint32_t units;
 	uint32_t mode;
@@ -59,14 +60,9 @@ struct holder_table {
 };
 _Static_assert(sizeof(struct holder_table) == 128 + 64 * 32767, "the layout is shared between processes");
 
-pid_t ipcu_holder_pid(uint64_t word)
+static pid_t pid_of(uint64_t word)
 {
 	return (pid_t)(word & ((UINT64_C(1) << PID_BITS) - 1));
-}
-
-uint64_t ipcu_holder_word(pid_t pid)
-{
-	return ipcu_process_start(pid) << PID_BITS | (uint64_t)pid;
 }
 
 /* ---- the segment -------------------------------------------------------- */
@@ -179,13 +175,13 @@ void ipcu_holders_remove(uid_t owner, const struct ipcu_record *record)
 /* Whether nobody has the entry with WORD; sure without looking into /proc. */
 static bool surely_free(uint64_t word)
 {
-	return word == 0 || (kill(ipcu_holder_pid(word), 0) < 0 && errno == ESRCH);
+	return word == 0 || (kill(pid_of(word), 0) < 0 && errno == ESRCH);
 }
 
 static bool is_free(uint64_t word)
 {
-	return word == 0 || ipcu_holder_pid(word) <= 0 ||
-	       ipcu_process_ended(ipcu_holder_pid(word), word >> PID_BITS);
+	return word == 0 || pid_of(word) <= 0 ||
+	       ipcu_process_ended(pid_of(word), word >> PID_BITS);
 }
 
 /* Take the first entry of COUNT that FREE says is; -1 if there is none. */
@@ -200,7 +196,7 @@ static int take_entry(struct holder_table *table, unsigned count, uint64_t self,
 	return -1;
 }
 
-static void describe(struct holder_table *table, int slot, uint64_t self, uint64_t owner,
+static void describe(struct holder_table *table, int slot, uint64_t self, pid_t owner,
 		     const struct ipcu_hold *hold)
 {
 	struct holder_entry *entry = &table->entries[slot];
@@ -208,7 +204,7 @@ static void describe(struct holder_table *table, int slot, uint64_t self, uint64
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	entry->owner = owner;
+	entry->owner = (uint64_t)owner;
 	entry->since = (int64_t)now.tv_sec * NANO + now.tv_nsec;
 	entry->units = hold->units;
 	entry->mode = (uint32_t)hold->mode;
@@ -218,9 +214,10 @@ static void describe(struct holder_table *table, int slot, uint64_t self, uint64
 		;
 }
 
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t self,
-				    uint64_t owner, const struct ipcu_hold *hold, int *slot)
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, pid_t owner,
+				    const struct ipcu_hold *hold, int *slot)
 {
+	uint64_t self = ipcu_process_clock() << PID_BITS | (uint64_t)getpid();
 	struct timespec pause = { 0, 1000000 };
 
 	if (count > IPCU_SEM_COUNT_MAX)
@@ -248,7 +245,7 @@ void ipcu_holders_drop(struct holder_table *table, int slot)
 	if (slot < 0 || slot >= (int)IPCU_SEM_COUNT_MAX)
 		return;
 	entry = &table->entries[slot];
-	if (ipcu_holder_pid(atomic_load(&entry->holder)) == getpid())
+	if (pid_of(atomic_load(&entry->holder)) == getpid())
 		atomic_store(&entry->holder, 0);
 }
 
@@ -262,8 +259,8 @@ static bool read_entry(struct holder_table *table, unsigned slot, struct ipcu_ho
 		return false;
 	owner = entry->owner;
 	memset(holder, 0, sizeof(*holder));
-	holder->pid = ipcu_holder_pid(owner ? owner : word);
-	holder->keeper = owner ? ipcu_holder_pid(word) : 0;
+	holder->pid = owner ? (pid_t)owner : pid_of(word);
+	holder->keeper = owner ? pid_of(word) : 0;
 	holder->units = entry->units;
 	holder->mode = (enum ipcu_hold_mode)entry->mode;
 	holder->since.tv_sec = (time_t)(entry->since / NANO);

@@ -9,10 +9,6 @@
 
 struct holder_table;
 
-/* A process for good: its number and when it started; 0 is nobody. */
-uint64_t ipcu_holder_word(pid_t pid);
-pid_t ipcu_holder_pid(uint64_t word);
-
 /*
  * Attach the table of the set ID, a new one if there is none and it is ours to make.
  * IPCU_CONFLICT: somebody else's segment has its key.
@@ -21,11 +17,11 @@ enum ipcu_result ipcu_holders_attach(int id, bool writable, struct holder_table 
 void ipcu_holders_detach(struct holder_table *table);
 
 /*
- * An entry among the first COUNT for this process, SELF, which must already have its
+ * An entry among the first COUNT for this process, which must already have its
  * units: then there is one that nobody living has. OWNER (0: itself) is whom it holds for.
  */
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t self,
-				    uint64_t owner, const struct ipcu_hold *hold, int *slot);
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, pid_t owner,
+				    const struct ipcu_hold *hold, int *slot);
 
 /* Give the entry back, if this process has it; before its units. */
 void ipcu_holders_drop(struct holder_table *table, int slot);

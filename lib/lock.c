@@ -22,7 +22,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "deadline.h"
@@ -125,16 +124,21 @@ static enum ipcu_result take_in_line(const ipcu_sem *sem, struct request *reques
 static enum ipcu_result take(const ipcu_sem *sem, struct request *request,
 			     const struct timespec *deadline)
 {
-	int count = semctl(sem->object.id, SEM_COUNT, GETVAL);
+	int count = 0, errnum = EAGAIN;
 	enum ipcu_result result;
-	int errnum;
 
+	/* Most often they are there, and then nobody need know of how many. */
+	if (!request->exclusive)
+		errnum = take_at_once(sem, request);
+	if (errnum == EAGAIN)
+		count = semctl(sem->object.id, SEM_COUNT, GETVAL);
 	if (count < 0)
 		return ipcu_sem_failed(sem, errno, "cannot take units");
-	result = check_units(request, (unsigned)count);
+	result = errnum == EAGAIN ? check_units(request, (unsigned)count) : IPCU_OK;
 	if (result != IPCU_OK)
 		return result;
-	errnum = take_at_once(sem, request);
+	if (request->exclusive)
+		errnum = take_at_once(sem, request);
 	if (errnum == 0)
 		return IPCU_OK;
 	if (errnum != EAGAIN || deadline == &ipcu_no_wait)
@@ -174,18 +178,6 @@ static int give(const ipcu_sem *sem, const struct ipcu_hold *hold)
 	return ipcu_sem_until(sem->object.id, ops, hold->mode == IPCU_HOLD_EXCLUSIVE ? 2 : 1, NULL);
 }
 
-/* Which process this is, for the table; its start is read from /proc once, and again after a fork. */
-static uint64_t self_word(ipcu_sem *sem)
-{
-	uint64_t word = atomic_load(&sem->self);
-
-	if (ipcu_holder_pid(word) != getpid()) {
-		word = ipcu_holder_word(getpid());
-		atomic_store(&sem->self, word);
-	}
-	return word;
-}
-
 static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const struct timespec *deadline)
 {
 	struct request request = { .units = hold->units, .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
@@ -204,7 +196,7 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const str
 	if (count < 0)
 		result = ipcu_sem_failed(sem, errno, "cannot take units");
 	else
-		result = ipcu_holders_claim(table, (unsigned)count, self_word(sem), sem->owner, hold, &hold->slot);
+		result = ipcu_holders_claim(table, (unsigned)count, sem->owner, hold, &hold->slot);
 	if (result != IPCU_OK)
 		give(sem, hold);
 	return result;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "process.h"
@@ -104,13 +105,24 @@ static bool a_thread_runs(pid_t pid)
 	return runs;
 }
 
-bool ipcu_process_ended(pid_t pid, uint64_t start)
+uint64_t ipcu_process_clock(void)
+{
+	static _Atomic long ticks; /* a second */
+	struct timespec now;
+
+	if (!ticks)
+		ticks = sysconf(_SC_CLK_TCK);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * (uint64_t)ticks + (uint64_t)now.tv_nsec / (1000000000u / (uint64_t)ticks);
+}
+
+bool ipcu_process_ended(pid_t pid, uint64_t then)
 {
 	struct stat_fields fields;
 
 	if (!read_stat(pid, "stat", &fields))
 		return kill(pid, 0) < 0 && errno == ESRCH;
-	if (start && fields.start != start)
+	if (fields.start > then)
 		return true;
 	return is_ending(&fields) && (fields.threads <= 1 || !a_thread_runs(pid));
 }

@@ -18,11 +18,15 @@ uint64_t ipcu_process_start(pid_t pid);
 /* Whether the process that had PID and START still runs. Cannot tell means yes. */
 bool ipcu_process_lives(pid_t pid, uint64_t start);
 
+/* Now, in clock ticks since boot, the clock of ipcu_process_start. */
+uint64_t ipcu_process_clock(void);
+
 /*
- * Whether the process that had PID and START (0: any) has run its last instruction: it is
- * gone, a zombie, or on its way out with all its threads. Cannot tell means no.
+ * Whether the process that had number PID at the time THEN has run its last instruction: it is
+ * gone, a zombie, or on its way out with all its threads, or one that started later has its
+ * number. Cannot tell means no.
  */
-bool ipcu_process_ended(pid_t pid, uint64_t start);
+bool ipcu_process_ended(pid_t pid, uint64_t then);
 
 /* The command line of PID, arguments separated by spaces, "?" if it cannot be read. */
 void ipcu_process_command(pid_t pid, char *text, size_t capacity);

@@ -20,8 +20,7 @@ enum {
 struct ipcu_sem {
 	struct ipcu_object object;
 	unsigned short index;	    /* which of a raw set; 0 for a name */
-	uint64_t owner;		    /* units are taken on behalf of this process, 0: this one */
-	_Atomic uint64_t self;	    /* the word of the process that last acquired by this handle */
+	pid_t owner;		    /* units are taken on behalf of this process, 0: this one */
 	struct holder_table *_Atomic table; /* NULL until needed */
 };
 

@@ -47,6 +47,9 @@ void barrier_row(unsigned parties, size_t rounds, double target);
 void shm_rows(const char *bindir, size_t rounds);
 
 /* sem.c: a command under a lock, taking and giving, handing over. */
-void sem_rows(const char *bindir, const char *directory, size_t rounds);
+void sem_rows(const char *bindir, const char *staticdir, const char *directory, size_t rounds);
+
+/* event.c: the row for so many waiters (at most 1000). */
+void event_row(int waiters, size_t rounds);
 
 #endif

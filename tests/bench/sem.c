@@ -24,17 +24,18 @@
 
 /* ---- a command under a lock ------------------------------------------------------------- */
 
-static void command_row(const char *bindir, size_t count)
+static void command_rows(const char *from, const char *kind, const char *bindir, double target, size_t count)
 {
 	char run[4096], wrapper[4096];
 	const char *run_argv[] = { run, "run", "bench-lock", "--", "true", NULL };
 	const char *wrapper_argv[] = { wrapper, "true", NULL };
 	const char *flock_argv[] = { "/usr/bin/flock", "/tmp/ipc-bench-lock", "true", NULL };
 	const char *sem_argv[] = { "/usr/bin/sem", "--fg", "--id", "ipc-bench", "true", NULL };
+	char work[128];
 	bool has_sem = access(sem_argv[0], X_OK) == 0;
 	struct samples ours = { 0 }, bare = { 0 }, flock_1 = { 0 }, gnu = { 0 };
 
-	snprintf(run, sizeof(run), "%s/ipc-sem", bindir);
+	snprintf(run, sizeof(run), "%s/ipc-sem", from);
 	snprintf(wrapper, sizeof(wrapper), "%s/../tests/bench/wrapper", bindir);
 	for (size_t i = 0; i < count; i++) {
 		double sums[3] = { 0 };
@@ -51,8 +52,8 @@ static void command_row(const char *bindir, size_t count)
 			add(&gnu, 50 * once(sem_argv));
 	}
 	unlink(flock_argv[1]);
-	row("`ipc-sem run m -- true`, start to exit", "an empty C program that execs `true`",
-	    median(&ours) / median(&bare), true, 1.15);
+	snprintf(work, sizeof(work), "`ipc-sem run m -- true`%s, start to exit", kind);
+	row(work, "an empty C program that execs `true`", median(&ours) / median(&bare), true, target);
 	row("the same", "flock(1)", median(&ours) / median(&flock_1), true, 0.70);
 	if (has_sem)
 		row("the same", "GNU sem --fg", median(&ours) / median(&gnu), true, 0);
@@ -136,6 +137,7 @@ static void contend(void *argument)
 		board->by = self;
 		board->given = now();
 		give(lock);
+		nanosleep(&pause, NULL); /* flock gives it to whoever is fastest: to the one that is awake */
 	}
 }
 
@@ -156,7 +158,7 @@ static double hand_over(struct lock *lock)
 	return seconds;
 }
 
-void sem_rows(const char *bindir, const char *directory, size_t rounds)
+void sem_rows(const char *bindir, const char *staticdir, const char *directory, size_t rounds)
 {
 	struct samples ours = { 0 }, bare = { 0 }, handed = { 0 }, flocked = { 0 };
 	struct lock lock = { 0 }, file = { 0 };
@@ -164,7 +166,9 @@ void sem_rows(const char *bindir, const char *directory, size_t rounds)
 	struct sembuf up = { 0, 1, 0 };
 	char path[4096], work[128];
 
-	command_row(bindir, rounds);
+	command_rows(bindir, "", bindir, 1.15, rounds);
+	if (staticdir)
+		command_rows(staticdir, " (static)", bindir, 1.15, rounds);
 	if (ipcu_sem_open(&lock.sem, "bench-pairs", 1, 0, NULL) != IPCU_OK)
 		die(ipcu_last_error()->message);
 	if (id < 0 || semop(id, &up, 1) < 0)

@@ -206,6 +206,26 @@ member() {
 	[ -e "$TMP/ran" ]
 }
 
+# Clock ticks that a process has used.
+cpu() {
+	sed 's/.*) //' /proc/"$1"/stat | awk '{ print $12 + $13 }'
+}
+
+@test "waiters and keepers use no CPU" {
+	ipc-sem acquire -P $$ m
+	background ipc-sem run m -- true; waiter=$!
+	background ipc-sem run -t 1h m -- true; timed=$!
+	until_true blocked $waiter
+	until_true blocked $timed
+	keeper=$(member m '.holders[0].keeper')
+	before="$(cpu $waiter) $(cpu $timed) $(cpu "$keeper")"
+	for i in {1..200}; do ipc-sem get m >/dev/null; done
+	[ "$(cpu $waiter) $(cpu $timed) $(cpu "$keeper")" = "$before" ]
+	ipc-sem release -P $$ m
+	finish $waiter
+	finish $timed
+}
+
 @test "a background child of the holder does not hold" {
 	ipc-sem run m -- sh -c "sleep 1000 >/dev/null 2>&1 3>&- & echo \$! >'$TMP/child'"
 	kill -0 "$(cat "$TMP/child")"

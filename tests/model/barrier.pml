@@ -7,10 +7,11 @@
  * there is always somebody else to take a place; two slots, so each is used again at once.
  *
  * verify holds safety | | -DSAFETY -DNOCLAIM |
- * verify holds safety, with an abort and a reset | -DABORT | -DSAFETY -DNOCLAIM |
+ * verify holds safety, with an abort and a reset | -DABORT -DKILLS=1 | -DSAFETY -DNOCLAIM |
  * verify holds progress | | -DNFAIR=6 | -a -f
  * verify fails the last one releases without looking who is still there | -DBLIND_RELEASE | -DSAFETY -DNOCLAIM |
  * verify fails who gives up does not look whether it was released | -DBLIND_RETRACT | -DSAFETY -DNOCLAIM |
+ * verify fails who comes does not look whether the generation is over | -DBLIND_ARRIVE | -DSAFETY -DNOCLAIM |
  * verify fails a slot is opened while somebody is in it | -DBLIND_REUSE -DABORT | -DSAFETY -DNOCLAIM |
  * verify fails the lock of the dead does not come back | -DNO_UNDO | -DNFAIR=6 | -a -f
  */
@@ -18,7 +19,9 @@
 #define OTHERS 1 /* parties - 1 */
 #define SLOTS 2
 #define LAST 3 /* generations that are looked at */
+#ifndef KILLS
 #define KILLS 2
+#endif
 #define GIVE_UPS 1
 
 /* The semaphores. */
@@ -69,11 +72,42 @@ inline open_next()
 #define ALL_THERE (arrived[at] >= OTHERS && !broken[at])
 #endif
 
+#ifdef BLIND_ARRIVE
+#define MAY_ARRIVE (!broken[at] && arrived[at] < OTHERS && generation < LAST)
+#define MY_GENERATION mine
+#else
+#define MAY_ARRIVE (!broken[at] && arrived[at] < OTHERS && gate[at] == 1 && generation < LAST)
+#define MY_GENERATION generation
+#endif
+
 #ifdef BLIND_RETRACT
 #define STILL_CLOSED true
 #else
 #define STILL_CLOSED (gate[at] == 1 && !broken[at])
 #endif
+
+/* After arriving, until passed, given up, or broken. */
+inline stay()
+{
+	if
+	:: atomic { /* pass: the kernel's step or our own */
+		!broken[at] && gate[at] == 0 ->
+		arrived[at]--; in = false; present[mine]--;
+		count_passage()
+	   }
+	:: atomic { /* give up */
+		give_ups > 0 && STILL_CLOSED ->
+		give_ups--;
+		/* Safety: who was released does not say that it timed out. */
+		assert(!released[mine] && !aborted[mine]);
+		arrived[at]--; in = false; present[mine]--
+	   }
+	:: atomic { /* broken: nobody else's generation says so */
+		broken[at] -> assert(aborted[mine] && !released[mine])
+	   }
+	   atomic { arrived[at]--; in = false; present[mine]-- }
+	fi
+}
 
 proctype party(byte me)
 {
@@ -84,7 +118,20 @@ proctype party(byte me)
 	:: generation >= LAST -> break
 	:: else ->
 		{
-			atomic { lock > 0 -> lock--; holds = true }
+			/* without the lock; who fails queues for it */
+			atomic { at = slot; mine = generation; others = arrived[at]; is_broken = broken[at] }
+			if
+			:: !is_broken && mine < LAST && others < OTHERS ->
+				if
+				:: atomic { /* arrive; it may have become a later generation, in the same slot */
+					MAY_ARRIVE ->
+					mine = MY_GENERATION; arrived[at]++; in = true; present[mine]++
+				   }
+				   stay()
+				:: !(MAY_ARRIVE) -> goto queue
+				fi
+			:: else ->
+queue:			atomic { lock > 0 -> lock--; holds = true }
 			do
 			:: atomic { /* look */
 				at = slot; mine = generation; others = arrived[at]; is_broken = broken[at]
@@ -110,33 +157,17 @@ proctype party(byte me)
 			   :: !is_broken && mine < LAST && others < OTHERS ->
 				if
 				:: atomic { /* arrive */
-					!broken[at] ->
+					!broken[at] && arrived[at] < OTHERS ->
 					arrived[at]++; in = true; present[mine]++;
 					lock++; holds = false
 				   }
-				   if
-				   :: atomic { /* pass: the kernel's step or our own */
-					!broken[at] && gate[at] == 0 ->
-					arrived[at]--; in = false; present[mine]--;
-					count_passage()
-				      }
-				   :: atomic { /* give up */
-					give_ups > 0 && STILL_CLOSED ->
-					give_ups--;
-					/* Safety: who was released does not say that it timed out. */
-					assert(!released[mine] && !aborted[mine]);
-					arrived[at]--; in = false; present[mine]--
-				      }
-				   :: atomic { /* broken: nobody else's generation says so */
-					broken[at] -> assert(aborted[mine] && !released[mine])
-				      }
-				      atomic { arrived[at]--; in = false; present[mine]-- }
-				   fi;
+				   stay();
 				   break
-				:: broken[at] -> skip /* look again */
+				:: broken[at] || arrived[at] >= OTHERS -> skip /* look again */
 				fi
 			   fi
 			od
+			fi
 		} unless {
 			atomic {
 				victim[me] -> /* kill -9: the kernel undoes */

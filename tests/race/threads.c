@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ * threads.c - several threads use one handle of each kind at once, as the header allows
+ *
+ * What ThreadSanitizer watches (make check-tsan); the sums are checked everywhere.
+ */
+#include <config.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "tap.h"
+
+#define THREADS 4
+#define TURNS 300
+
+static ipcu_queue *queues[2];
+static ipcu_sem *sem;
+static ipcu_barrier *barrier;
+static ipcu_event *event;
+static _Atomic long received, failures, passed;
+
+static void expect(bool good, const char *what)
+{
+	if (good)
+		return;
+	failures++;
+	printf("# %s: %s\n", what, ipcu_last_error()->message);
+}
+
+static void *send_all(void *unused)
+{
+	for (int i = 0; i < TURNS; i++) {
+		struct timespec deadline = ipcu_deadline_in(5000000000);
+
+		expect(ipcu_queue_send(queues[i % 2], i % 3 + 1, "body", 4, &deadline) == IPCU_OK, "send");
+	}
+	return unused;
+}
+
+static void *receive_all(void *unused)
+{
+	struct ipcu_message message = { 0 };
+
+	for (int i = 0; i < TURNS; i++) {
+		struct timespec deadline = ipcu_deadline_in(5000000000);
+		enum ipcu_result result;
+		size_t which;
+
+		if (i % 10 == 0) /* from both: the thread's own probes */
+			result = ipcu_queue_receive_any(queues, 2, &which, &message, NULL, &deadline);
+		else
+			result = ipcu_queue_receive(queues[i % 2], &message, NULL, &deadline);
+		/* Others may have taken from a queue what this one waits for. */
+		if (result == IPCU_NOT_NOW)
+			break;
+		expect(result == IPCU_OK, "receive");
+		received++;
+	}
+	ipcu_message_clear(&message);
+	return unused;
+}
+
+static void *hold(void *unused)
+{
+	for (int i = 0; i < TURNS; i++) {
+		struct ipcu_hold held;
+		struct ipcu_sem_info info;
+		enum ipcu_result result = i % 7 == 0 ? ipcu_lock_exclusive(sem, NULL, &held)
+						     : ipcu_sem_acquire(sem, 1, NULL, &held);
+
+		expect(result == IPCU_OK, "acquire");
+		expect(ipcu_sem_status(sem, &info) == IPCU_OK, "status");
+		if (result == IPCU_OK)
+			expect(ipcu_sem_release(sem, &held) == IPCU_OK, "release");
+	}
+	return unused;
+}
+
+static void *meet(void *unused)
+{
+	for (int i = 0; i < TURNS; i++) {
+		unsigned index;
+
+		expect(ipcu_barrier_wait(barrier, NULL, NULL, &index) == IPCU_OK, "barrier");
+		passed += index == THREADS - 1;
+	}
+	return unused;
+}
+
+static void *happen(void *unused)
+{
+	for (int i = 0; i < TURNS; i++) {
+		struct timespec deadline = ipcu_deadline_in(100000);
+
+		expect(ipcu_event_set(event) == IPCU_OK, "set");
+		expect(ipcu_event_wait(event, NULL, &deadline) <= IPCU_NOT_NOW, "wait");
+		expect(ipcu_event_clear(event) == IPCU_OK, "clear");
+		expect(ipcu_event_pulse(event) == IPCU_OK, "pulse");
+	}
+	return unused;
+}
+
+static void all_at_once(void *(*const functions[])(void *), int count)
+{
+	pthread_t threads[4 * THREADS];
+
+	for (int i = 0; i < count * THREADS; i++)
+		pthread_create(&threads[i], NULL, functions[i % count], NULL);
+	for (int i = 0; i < count * THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
+
+int main(void)
+{
+	void *(*const messages[])(void *) = { send_all, receive_all };
+	void *(*const others[])(void *) = { hold, meet, happen };
+	struct timespec past = { 0, 0 };
+	struct ipcu_message message = { 0 };
+	struct ipcu_sem_info info = { 0 };
+
+	deadline_for_all(120);
+	is_result(ipcu_queue_open(&queues[0], "q0", NULL), IPCU_OK, "a queue");
+	is_result(ipcu_queue_open(&queues[1], "q1", NULL), IPCU_OK, "another queue");
+	is_result(ipcu_sem_open(&sem, "s", 2, 0, NULL), IPCU_OK, "a semaphore");
+	is_result(ipcu_barrier_open(&barrier, "b", THREADS, NULL), IPCU_OK, "a barrier");
+	is_result(ipcu_event_open(&event, "e", NULL), IPCU_OK, "an event");
+	all_at_once(messages, 2);
+	for (int i = 0; i < 2; i++)
+		while (ipcu_queue_receive(queues[i], &message, NULL, &past) == IPCU_OK)
+			received++;
+	ipcu_message_clear(&message);
+	is_number(received, THREADS * TURNS, "each message once");
+	all_at_once(others, 3);
+	is_number(passed, TURNS, "each generation has one last");
+	ipcu_sem_status(sem, &info);
+	is_number(info.value, 2, "all units are back");
+	is_number(failures, 0, "nothing failed");
+	ipcu_queue_close(queues[0]);
+	ipcu_queue_close(queues[1]);
+	ipcu_sem_close(sem);
+	ipcu_barrier_close(barrier);
+	ipcu_event_close(event);
+	for (size_t i = 0; i < 5; i++)
+		is_result(ipcu_remove((const char *[]){ "q0", "q1", "s", "b", "e" }[i], IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	return done();
+}
