@@ -320,8 +320,9 @@ static int do_lock(ipcu_shm *shm, struct shm_options *options)
 {
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
+	char path[CLI_PATH_MAX];
 	enum ipcu_result result;
-	int status = cli_find_command(options->command[0]);
+	int status = cli_find_command(options->command[0], path);
 
 	if (status == IPCU_OK) {
 		/* Stopped and continued: stand in line again. */
@@ -332,8 +333,7 @@ static int do_lock(ipcu_shm *shm, struct shm_options *options)
 			return cli_status(&options->common, options->name, result);
 		setenv("IPC_SHM", options->name, 1);
 		/* This very process is the holder: whatever ends COMMAND gives the lock back. */
-		execvp(options->command[0], options->command);
-		status = errno == ENOENT || errno == ENOTDIR ? CLI_NOT_FOUND : CLI_CANNOT_RUN;
+		status = cli_become(options->command, path);
 	}
 	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
 	return status;
