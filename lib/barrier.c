@@ -31,59 +31,19 @@
  *
  * A place is a semaphore with a bit for each slot. Its number is the arrival index,
  * and so no two of a generation have the same, though places of leavers are taken again.
+ *
+ * Here are the kind, opening, looking, abort and reset; arriving, waiting and releasing are in barrier-wait.c.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "barrier.h"
 #include "deadline.h"
 #include "error.h"
-#include "queue.h"
-#include "steps.h"
-
-#define SLOTS 8u
-#define OVERFLOW 32767
-
-enum {
-	LOCK, /* 1: free */
-	LOW,
-	HIGH,
-	ACTION,
-	GATE,
-	ARRIVED = GATE + SLOTS,
-	BROKEN = ARRIVED + SLOTS,
-	PLACE = BROKEN + SLOTS
-};
 
 #define GRACE_NANOSECONDS 50000000 /* for a lock that is held for microseconds, whatever the deadline */
-#define SLICE_NANOSECONDS 100000000
-
-struct ipcu_barrier {
-	struct ipcu_object object;
-	unsigned parties;
-};
-
-/* What a set held at one instant. */
-struct state {
-	unsigned short *values;
-	uint64_t generation;
-	unsigned slot;
-	unsigned arrived;
-	bool broken;
-};
-
-/* One party's visit. */
-struct visit {
-	ipcu_barrier *barrier;
-	const struct ipcu_barrier_how *how;
-	const struct timespec *deadline;
-	struct state state;
-	bool acting;	 /* holds ACTION, and the action was done for GENERATION */
-	uint64_t generation;
-	unsigned slot, place;
-};
 
 /* ---- the kind ------------------------------------------------------------- */
 
@@ -112,7 +72,7 @@ static enum ipcu_result init(int id, const uint64_t definition[4])
 }
 
 /* All values of a set of PARTIES, checked. Free state->values whatever it returns. */
-static enum ipcu_result look(int id, uint64_t parties, struct state *state)
+static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state *state)
 {
 	unsigned open = 0;
 
@@ -122,7 +82,7 @@ static enum ipcu_result look(int id, uint64_t parties, struct state *state)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot read the barrier");
 	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0)
 		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno, "cannot read the barrier");
-	for (unsigned slot = 0; slot < SLOTS; slot++)
+	for (unsigned slot = 0; slot < IPCU_BARRIER_SLOTS; slot++)
 		if (state->values[GATE + slot] == 1) {
 			open++;
 			state->slot = slot;
@@ -149,7 +109,7 @@ static bool has_parties(int id, uint64_t parties)
 
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
-	struct state state = { 0 };
+	struct ipcu_barrier_state state = { 0 };
 	enum ipcu_result result = IPCU_OK;
 
 	if (has_parties(id, record->definition[0]) &&
@@ -165,7 +125,7 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 
 static void describe(struct ipcu_info *info)
 {
-	struct state state = { 0 };
+	struct ipcu_barrier_state state = { 0 };
 
 	if (has_parties(info->id, info->definition[0]) &&
 	    look(info->id, info->definition[0], &state) == IPCU_OK) {
@@ -233,8 +193,7 @@ void ipcu_barrier_close(ipcu_barrier *barrier)
 	free(barrier);
 }
 
-/* look() at an open barrier. */
-static enum ipcu_result read_state(const ipcu_barrier *barrier, struct state *state)
+enum ipcu_result ipcu_barrier_look(const ipcu_barrier *barrier, struct ipcu_barrier_state *state)
 {
 	enum ipcu_result result = look(barrier->object.id, barrier->parties, state);
 
@@ -245,19 +204,7 @@ static enum ipcu_result read_state(const ipcu_barrier *barrier, struct state *st
 
 /* ---- steps ---------------------------------------------------------------- */
 
-static int do_now(ipcu_barrier *barrier, struct ipcu_steps *steps)
-{
-	return ipcu_steps_do(barrier->object.id, steps, NULL);
-}
-
-static enum ipcu_result broken(void)
-{
-	ipcu_fail(IPCU_BROKEN, "the barrier is broken");
-	ipcu_hint("it was aborted, a timeout or an action broke it: ipc-barrier reset makes it whole again");
-	return IPCU_BROKEN;
-}
-
-static enum ipcu_result take_lock(ipcu_barrier *barrier, const struct timespec *deadline)
+enum ipcu_result ipcu_barrier_lock(ipcu_barrier *barrier, const struct timespec *deadline)
 {
 	struct timespec grace = ipcu_deadline_in(GRACE_NANOSECONDS);
 	struct ipcu_steps steps = { .count = 0 };
@@ -270,33 +217,22 @@ static enum ipcu_result take_lock(ipcu_barrier *barrier, const struct timespec *
 		      : IPCU_OK;
 }
 
-/* What every step of a holder ends with. */
-static void and_unlock(const struct visit *visit, struct ipcu_steps *steps)
-{
-	if (visit && visit->acting)
-		ipcu_step(steps, ACTION, -1, SEM_UNDO | IPC_NOWAIT);
-	ipcu_step(steps, LOCK, 1, SEM_UNDO);
-}
-
-static void unlock(ipcu_barrier *barrier, struct visit *visit)
+static void unlock(ipcu_barrier *barrier)
 {
 	struct ipcu_steps steps = { .count = 0 };
 
-	and_unlock(visit, &steps);
-	do_now(barrier, &steps);
-	if (visit)
-		visit->acting = false;
+	ipcu_step(&steps, LOCK, 1, SEM_UNDO);
+	ipcu_steps_do(barrier->object.id, &steps, NULL);
 }
 
-/* Close the open generation's gate and open the next one in a slot that nobody is in. */
-static void and_open_next(const struct state *state, struct ipcu_steps *steps)
+void ipcu_barrier_open_next(const struct ipcu_barrier_state *state, struct ipcu_steps *steps)
 {
-	unsigned next = (state->slot + 1) % SLOTS;
+	unsigned next = (state->slot + 1) % IPCU_BARRIER_SLOTS;
 
-	for (unsigned i = 1; i < SLOTS && state->values[ARRIVED + next]; i++)
-		next = next + 1 == SLOTS ? 0 : next + 1;
+	for (unsigned i = 1; i < IPCU_BARRIER_SLOTS && state->values[ARRIVED + next]; i++)
+		next = next + 1 == IPCU_BARRIER_SLOTS ? 0 : next + 1;
 	if (next == state->slot)
-		next = (next + 1) % SLOTS;
+		next = (next + 1) % IPCU_BARRIER_SLOTS;
 	ipcu_step(steps, ARRIVED + next, 0, 0);
 	if (state->values[BROKEN + next])
 		ipcu_step(steps, BROKEN + next, -state->values[BROKEN + next], IPC_NOWAIT);
@@ -305,269 +241,16 @@ static void and_open_next(const struct state *state, struct ipcu_steps *steps)
 	ipcu_step_count(steps, LOW, state->values[LOW], state->values[HIGH]);
 }
 
-/* ---- waiting -------------------------------------------------------------- */
-
-static void and_leave(const struct visit *visit, struct ipcu_steps *steps)
-{
-	ipcu_step(steps, ARRIVED + visit->slot, -1, SEM_UNDO);
-	ipcu_step(steps, PLACE + visit->place, -(1 << visit->slot), SEM_UNDO);
-}
-
-/* Released: 0. Broken: ERANGE, and the arrival still stands. */
-static int pass(const struct visit *visit, int flags, const struct timespec *deadline)
-{
-	struct ipcu_steps steps = { .count = 0 };
-
-	ipcu_step(&steps, BROKEN + visit->slot, OVERFLOW, 0);
-	ipcu_step(&steps, BROKEN + visit->slot, -OVERFLOW, 0);
-	ipcu_step(&steps, GATE + visit->slot, 0, flags);
-	and_leave(visit, &steps);
-	return ipcu_steps_do(visit->barrier->object.id, &steps, deadline);
-}
-
-/* Take the arrival back, or, with BREAKING, break the barrier. EAGAIN: released or broken meanwhile. */
-static int retract(const struct visit *visit, bool breaking)
-{
-	struct ipcu_steps steps = { .count = 0 };
-
-	ipcu_step(&steps, BROKEN + visit->slot, 0, IPC_NOWAIT);
-	ipcu_step(&steps, GATE + visit->slot, -1, IPC_NOWAIT);
-	ipcu_step(&steps, GATE + visit->slot, 1, 0);
-	and_leave(visit, &steps);
-	if (breaking)
-		ipcu_step(&steps, BROKEN + visit->slot, 1, 0);
-	return do_now(visit->barrier, &steps);
-}
-
-/* After arriving: until released, broken, or the deadline. */
-static enum ipcu_result stay(const struct visit *visit)
-{
-	const struct ipcu_object *object = &visit->barrier->object;
-	struct ipcu_steps leave = { .count = 0 };
-	int errnum = pass(visit, 0, visit->deadline), why = errnum, retracted;
-
-	while (errnum == EAGAIN || errnum == EINTR) {
-		retracted = retract(visit, why == EAGAIN && visit->how->break_on_timeout);
-		if (retracted == 0)
-			return ipcu_steps_failed(object, why, "cannot wait", visit->deadline);
-		errnum = retracted == EAGAIN ? pass(visit, IPC_NOWAIT, NULL) : retracted;
-	}
-	if (errnum == ERANGE) {
-		and_leave(visit, &leave);
-		do_now(visit->barrier, &leave);
-		return broken();
-	}
-	return errnum ? ipcu_steps_failed(object, errnum, "cannot wait", visit->deadline) : IPCU_OK;
-}
-
-/*
- * Come as one who is not the last; needs no lock, but gives it back if it is LOCKED. EAGAIN: broken, the
- * generation is over, or somebody was faster in taking the place.
- */
-static int arrive(struct visit *visit, bool locked)
-{
-	struct state *state = &visit->state;
-	struct ipcu_steps steps = { .count = 0 };
-	unsigned place = 0;
-	int errnum, bits;
-
-	while (place + 2 < visit->barrier->parties && state->values[PLACE + place] >> state->slot & 1)
-		place++;
-	visit->slot = state->slot;
-	visit->place = place;
-	bits = state->values[PLACE + place];
-	ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
-	ipcu_step(&steps, GATE + state->slot, -1, IPC_NOWAIT);
-	ipcu_step(&steps, GATE + state->slot, 1, 0);
-	if (bits)
-		ipcu_step(&steps, PLACE + place, -bits, IPC_NOWAIT);
-	ipcu_step(&steps, PLACE + place, 0, IPC_NOWAIT);
-	if (bits)
-		ipcu_step(&steps, PLACE + place, bits, 0);
-	ipcu_step(&steps, PLACE + place, 1 << state->slot, SEM_UNDO);
-	ipcu_step(&steps, ARRIVED + state->slot, 1, SEM_UNDO);
-	if (locked)
-		and_unlock(visit, &steps);
-	errnum = do_now(visit->barrier, &steps);
-	if (!errnum)
-		visit->acting = false;
-	return errnum;
-}
-
-/* With the lock, which it gives back: release all. EAGAIN: one has left, or broken meanwhile. */
-static int release(struct visit *visit)
-{
-	struct state *state = &visit->state;
-	struct timespec slice = ipcu_deadline_in(SLICE_NANOSECONDS);
-	int others = (int)visit->barrier->parties - 1;
-	struct ipcu_steps steps = { .count = 0 };
-	int errnum;
-
-	if (others) {
-		ipcu_step(&steps, ARRIVED + state->slot, -others, IPC_NOWAIT);
-		ipcu_step(&steps, ARRIVED + state->slot, others, 0);
-	}
-	ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
-	and_open_next(state, &steps);
-	and_unlock(visit, &steps);
-	/* It waits only where every other slot has a stopped process in it. */
-	errnum = ipcu_steps_do(visit->barrier->object.id, &steps, &slice);
-	if (!errnum)
-		visit->acting = false;
-	return errnum;
-}
-
-/* With the lock, and with it again on IPCU_OK: run the action while others may come and go. */
-static enum ipcu_result act(struct visit *visit)
-{
-	ipcu_barrier *barrier = visit->barrier;
-	struct ipcu_steps steps = { .count = 0 };
-	enum ipcu_result result, locked;
-	int errnum;
-
-	ipcu_step(&steps, ACTION, 1, SEM_UNDO);
-	ipcu_step(&steps, LOCK, 1, SEM_UNDO);
-	errnum = do_now(barrier, &steps);
-	if (errnum)
-		return ipcu_steps_failed(&barrier->object, errnum, "cannot run the action", NULL);
-	visit->acting = true;
-	visit->generation = visit->state.generation;
-	result = visit->how->action(visit->how->context);
-	do
-		locked = take_lock(barrier, NULL);
-	while (locked == IPCU_NOT_NOW);
-	if (locked != IPCU_OK || result == IPCU_OK)
-		return locked;
-	/* The generation it failed for is the one it breaks, no later one. */
-	if (read_state(barrier, &visit->state) == IPCU_OK &&
-	    visit->state.generation == visit->generation && !visit->state.broken) {
-		memset(&steps, 0, sizeof(steps));
-		ipcu_step(&steps, BROKEN + visit->state.slot, 0, IPC_NOWAIT);
-		ipcu_step(&steps, BROKEN + visit->state.slot, 1, 0);
-		do_now(barrier, &steps);
-	}
-	unlock(barrier, visit);
-	ipcu_fail(result, "the barrier's action failed, and so the barrier is broken");
-	return result;
-}
-
-/* Without the lock: all others are there and the last one runs its action; wait until something changes. */
-static enum ipcu_result wait_for_action(struct visit *visit)
-{
-	struct ipcu_steps steps = { .count = 0 };
-	int errnum;
-
-	ipcu_step(&steps, BROKEN + visit->state.slot, OVERFLOW, 0);
-	ipcu_step(&steps, BROKEN + visit->state.slot, -OVERFLOW, 0);
-	ipcu_step(&steps, ACTION, 0, 0);
-	errnum = ipcu_steps_do(visit->barrier->object.id, &steps, visit->deadline);
-	if (errnum == 0 || errnum == ERANGE)
-		return take_lock(visit->barrier, visit->deadline);
-	return ipcu_steps_failed(&visit->barrier->object, errnum, "cannot wait", visit->deadline);
-}
-
-/* With the lock, which it gives back: arrive, or be the last. */
-static enum ipcu_result come(struct visit *visit, unsigned *index)
-{
-	ipcu_barrier *barrier = visit->barrier;
-	struct state *state = &visit->state;
-	int errnum = 0;
-
-	while (errnum == 0 || errnum == EAGAIN || errnum == EINTR) {
-		enum ipcu_result result = read_state(barrier, state);
-		bool complete = state->arrived + 1 == barrier->parties;
-
-		if (result == IPCU_OK &&
-		    (state->broken || (visit->acting && state->generation != visit->generation)))
-			result = broken();
-		if (result != IPCU_OK) {
-			unlock(barrier, visit);
-			return result;
-		}
-		if (complete && !visit->acting && state->values[ACTION]) {
-			unlock(barrier, visit);
-			result = wait_for_action(visit);
-		} else if (complete && !visit->acting && visit->how->action) {
-			result = act(visit);
-		} else if (complete) {
-			errnum = release(visit);
-			*index = barrier->parties - 1;
-			if (!errnum)
-				return IPCU_OK;
-			if (errnum == EAGAIN && visit->deadline && ipcu_deadline_passed(visit->deadline)) {
-				unlock(barrier, visit);
-				break;
-			}
-		} else {
-			errnum = arrive(visit, true);
-			*index = visit->place;
-			if (!errnum)
-				return stay(visit);
-		}
-		if (result != IPCU_OK)
-			return result;
-	}
-	return ipcu_steps_failed(&barrier->object, errnum, "cannot wait", visit->deadline);
-}
-
-/*
- * Without the lock: arrive as one who is not the last, and stay. *ARRIVED false: all others are there
- * already, or come and go so fast that it is better to queue for the lock.
- */
-static enum ipcu_result come_at_once(struct visit *visit, bool *arrived, unsigned *index)
-{
-	int errnum = EAGAIN;
-
-	*arrived = false;
-	for (int try = 0; try < 8 && (errnum == EAGAIN || errnum == EINTR); try++) {
-		enum ipcu_result result = read_state(visit->barrier, &visit->state);
-
-		if (result != IPCU_OK)
-			return result;
-		if (visit->state.broken)
-			return broken();
-		if (visit->state.arrived + 1 == visit->barrier->parties)
-			return IPCU_OK;
-		errnum = arrive(visit, false);
-	}
-	if (errnum == EAGAIN || errnum == EINTR)
-		return IPCU_OK;
-	if (errnum)
-		return ipcu_steps_failed(&visit->barrier->object, errnum, "cannot wait", visit->deadline);
-	*arrived = true;
-	*index = visit->place;
-	return stay(visit);
-}
-
-enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barrier_how *how,
-				   const struct timespec *deadline, unsigned *index)
-{
-	static const struct ipcu_barrier_how plain;
-	struct visit visit = { .barrier = barrier, .how = how ? how : &plain, .deadline = deadline };
-	unsigned mine = 0;
-	bool arrived;
-	enum ipcu_result result = come_at_once(&visit, &arrived, &mine);
-
-	if (result == IPCU_OK && !arrived)
-		result = take_lock(barrier, deadline);
-	if (result == IPCU_OK && !arrived)
-		result = come(&visit, &mine);
-	if (result == IPCU_OK && index)
-		*index = mine;
-	free(visit.state.values);
-	return result;
-}
-
 /* ---- abort, reset, status -------------------------------------------------- */
 
 /* Break the open generation; *STATE is what it was. Needs no lock, so an action does not delay it. */
-static enum ipcu_result break_open(ipcu_barrier *barrier, struct state *state)
+static enum ipcu_result break_open(ipcu_barrier *barrier, struct ipcu_barrier_state *state)
 {
 	int errnum = EAGAIN;
 
 	while (errnum == EAGAIN || errnum == EINTR) {
 		struct ipcu_steps steps = { .count = 0 };
-		enum ipcu_result result = read_state(barrier, state);
+		enum ipcu_result result = ipcu_barrier_look(barrier, state);
 
 		if (result != IPCU_OK || state->broken)
 			return result;
@@ -575,14 +258,14 @@ static enum ipcu_result break_open(ipcu_barrier *barrier, struct state *state)
 		ipcu_step(&steps, GATE + state->slot, 1, 0);
 		ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
 		ipcu_step(&steps, BROKEN + state->slot, 1, 0);
-		errnum = do_now(barrier, &steps);
+		errnum = ipcu_steps_do(barrier->object.id, &steps, NULL);
 	}
 	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot break the barrier", NULL) : IPCU_OK;
 }
 
 enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier)
 {
-	struct state state = { 0 };
+	struct ipcu_barrier_state state = { 0 };
 	enum ipcu_result result = break_open(barrier, &state);
 
 	free(state.values);
@@ -591,8 +274,8 @@ enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier)
 
 enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
 {
-	struct state state = { 0 };
-	enum ipcu_result result = read_state(barrier, &state);
+	struct ipcu_barrier_state state = { 0 };
+	enum ipcu_result result = ipcu_barrier_look(barrier, &state);
 	uint64_t generation;
 	int errnum = EAGAIN;
 
@@ -602,26 +285,26 @@ enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
 		errnum = 0; /* whole, and nobody there: nothing to do */
 	generation = state.generation;
 	while (result == IPCU_OK && (errnum == EAGAIN || errnum == EINTR)) {
-		struct timespec slice = ipcu_deadline_in(SLICE_NANOSECONDS);
+		struct timespec slice = ipcu_deadline_in(IPCU_BARRIER_SLICE);
 		struct ipcu_steps steps = { .count = 0 };
 
-		result = take_lock(barrier, NULL);
+		result = ipcu_barrier_lock(barrier, NULL);
 		if (result == IPCU_NOT_NOW) { /* a signal: begin again */
 			result = IPCU_OK;
 			continue;
 		}
 		if (result == IPCU_OK)
-			result = read_state(barrier, &state);
+			result = ipcu_barrier_look(barrier, &state);
 		if (result != IPCU_OK)
 			break;
 		errnum = 0; /* another reset may have been faster */
 		if (state.generation == generation && state.broken) {
-			and_open_next(&state, &steps);
-			and_unlock(NULL, &steps);
+			ipcu_barrier_open_next(&state, &steps);
+			ipcu_step(&steps, LOCK, 1, SEM_UNDO);
 			errnum = ipcu_steps_do(barrier->object.id, &steps, &slice);
 		}
 		if (errnum || !steps.count)
-			unlock(barrier, NULL);
+			unlock(barrier);
 	}
 	free(state.values);
 	if (result == IPCU_OK && errnum)
@@ -631,8 +314,8 @@ enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
 
 enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_info *info)
 {
-	struct state state = { 0 };
-	enum ipcu_result result = read_state(barrier, &state);
+	struct ipcu_barrier_state state = { 0 };
+	enum ipcu_result result = ipcu_barrier_look(barrier, &state);
 
 	if (result == IPCU_OK) {
 		info->parties = barrier->parties;
@@ -647,8 +330,8 @@ enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_
 
 enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn, void *context)
 {
-	struct state state = { 0 };
-	enum ipcu_result result = read_state(barrier, &state);
+	struct ipcu_barrier_state state = { 0 };
+	enum ipcu_result result = ipcu_barrier_look(barrier, &state);
 
 	for (unsigned place = 0; result == IPCU_OK && place + 1 < barrier->parties; place++) {
 		int pid;
