@@ -18,9 +18,9 @@ void cli_watch_stdout(void);
 /* Wake this process up every MILLISECONDS: waits end with EINTR. */
 void cli_tick_start(int milliseconds);
 
-bool cli_interrupted(void);	/* by a signal */
-int cli_interrupt_count(void);	/* by how many */
-bool cli_stdout_hung_up(void);	/* its reader is gone */
+bool cli_interrupted(void);    /* by a signal */
+int cli_interrupt_count(void); /* by how many */
+bool cli_stdout_hung_up(void); /* its reader is gone */
 
 /* If a signal came: end by it, so that the parent sees what happened. */
 void cli_interrupts_finish(void);

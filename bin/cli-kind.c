@@ -16,5 +16,6 @@ enum ipcu_result cli_parse_kind(const char *text, enum ipcu_kind *kind)
 			return IPCU_OK;
 		}
 	return ipcu_fail(IPCU_USAGE,
-			 "'%s' is not a kind: queue, semaphore, barrier, event, memory or pipe", text);
+			 "'%s' is not a kind: queue, semaphore, barrier, event, memory or pipe",
+			 text);
 }

@@ -46,10 +46,11 @@ static error_t parse_waiting(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option waiting_options[] = {
 	{ NULL, 0, NULL, 0, "Waiting:", 2 },
-	{ "timeout", 't', "DURATION", 0, "give up after that long: 250ms, 2s, 1.5, 5m, 1h30m, infinity", 2 },
+	{ "timeout", 't', "DURATION", 0,
+	  "give up after that long: 250ms, 2s, 1.5, 5m, 1h30m, infinity", 2 },
 	{ "nonblock", 'n', NULL, 0, "do not wait: --timeout=0", 2 },
 	{ "not-now-status", 'E', "N", 0, "exit N instead of 1 for \"not now\"", 2 },
-	{ 0 }
+	{ 0 },
 };
 const struct argp cli_waiting = { .options = waiting_options, .parser = parse_waiting };
 
@@ -80,10 +81,11 @@ static error_t parse_creating(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option creating_options[] = {
 	{ NULL, 0, NULL, 0, "Creating:", 3 },
-	{ "mode", 'm', "MODE", 0, "octal permission bits if this call creates it (default 600)", 3 },
+	{ "mode", 'm', "MODE", 0, "octal permission bits if this call creates it (default 600)",
+	  3 },
 	{ "create", CLI_CREATE, NULL, 0, "create a key: or ftok: object too", 3 },
 	{ "no-create", CLI_NO_CREATE, NULL, 0, "do not create a NAME", 3 },
-	{ 0 }
+	{ 0 },
 };
 const struct argp cli_creating = { .options = creating_options, .parser = parse_creating };
 
@@ -102,7 +104,7 @@ static error_t parse_json(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option json_options[] = {
 	{ "json", 'J', NULL, 0, "machine-readable output", 4 },
-	{ 0 }
+	{ 0 },
 };
 const struct argp cli_json = { .options = json_options, .parser = parse_json };
 
@@ -119,7 +121,10 @@ static void print_options(const struct argp *argp)
 			continue;
 		if (o->key > 0x20 && o->key < 0x7f)
 			printf("-%c", o->key);
-		printf("\t%s%s%s\t%s\n", o->flags & OPTION_DOC ? "" : "--", o->name, !o->arg ? "" : o->flags & OPTION_ARG_OPTIONAL ? "[=]" : "=",
+		printf("\t%s%s%s\t%s\n", o->flags & OPTION_DOC ? "" : "--", o->name,
+		       !o->arg				? ""
+		       : o->flags & OPTION_ARG_OPTIONAL ? "[=]"
+							: "=",
 		       o->doc ? o->doc : "");
 	}
 	for (const struct argp_child *child = argp->children; child && child->argp; child++)
@@ -166,7 +171,8 @@ static const struct argp_option standard_options[] = {
 	{ NULL, '?', NULL, OPTION_ALIAS, NULL, -1 },
 	{ "usage", CLI_USAGE, NULL, 0, "show a short usage message", -1 },
 	{ "version", 'V', NULL, 0, "show the version", -1 },
-	{ "complete-options", CLI_COMPLETE, NULL, OPTION_HIDDEN, "list all options, for completion", -1 },
-	{ 0 }
+	{ "complete-options", CLI_COMPLETE, NULL, OPTION_HIDDEN, "list all options, for completion",
+	  -1 },
+	{ 0 },
 };
 const struct argp cli_standard = { .options = standard_options, .parser = parse_standard };

@@ -17,10 +17,10 @@ extern const struct argp cli_standard; /* -q -v -h -? --usage -V */
 void cli_share(struct argp_state *state, struct cli_options *options);
 
 /* What every --help ends with. */
-#define CLI_EXIT_STATUSES                                                                     \
-	"\vExit status: 0 done; 1 not now (timed out, would block, empty, full); 2 usage "    \
-	"error; 3 no such object, or removed while waiting; 4 permission denied; 5 a limit "  \
-	"was reached; 6 broken; 7 conflict; 8 other system error. ipcutils(7) tells what a "  \
+#define CLI_EXIT_STATUSES                                                                    \
+	"\vExit status: 0 done; 1 not now (timed out, would block, empty, full); 2 usage "   \
+	"error; 3 no such object, or removed while waiting; 4 permission denied; 5 a limit " \
+	"was reached; 6 broken; 7 conflict; 8 other system error. ipcutils(7) tells what a " \
 	"NAME can be."
 
 /* Keys of options that have no letter: one number for each name, in all commands. */

@@ -61,8 +61,8 @@ void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 		const char *plain = bytes;
 		char escape[8];
 
-		while (bytes < end && (unsigned char)*bytes >= 0x20 && *bytes != '"' && *bytes != '\\' &&
-		       *bytes != 0x7f)
+		while (bytes < end && (unsigned char)*bytes >= 0x20 && *bytes != '"' &&
+		       *bytes != '\\' && *bytes != 0x7f)
 			bytes++;
 		cli_put(buffer, plain, (size_t)(bytes - plain));
 		if (bytes == end)
@@ -83,14 +83,16 @@ void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 
 void cli_put_base64(struct cli_buffer *buffer, const void *bytes, size_t size)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *at = bytes;
 
 	for (; size > 0; at += 3, size -= size < 3 ? size : 3) {
 		uint32_t group = (uint32_t)at[0] << 16 | (size > 1 ? (uint32_t)at[1] << 8 : 0) |
 				 (size > 2 ? at[2] : 0);
 		char text[4] = { digits[group >> 18], digits[group >> 12 & 63],
-				 size > 1 ? digits[group >> 6 & 63] : '=', size > 2 ? digits[group & 63] : '=' };
+				 size > 1 ? digits[group >> 6 & 63] : '=',
+				 size > 2 ? digits[group & 63] : '=' };
 
 		cli_put(buffer, text, sizeof(text));
 	}

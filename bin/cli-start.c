@@ -27,7 +27,7 @@ int cli_parse(const struct argp *argp, const char *command, int argc, char **arg
 	}
 	argv[0] = (char *)command; /* what argp calls us in its messages */
 	return argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
-										       : IPCU_OK;
+										      : IPCU_OK;
 }
 
 /* What was typed may hold anything, and a terminal would obey it. */

@@ -41,8 +41,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		cli_share(state, options);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "options come behind the verb: %s %s %s...", options->command, arg,
-			   state->argv[1]);
+		argp_error(state, "options come behind the verb: %s %s %s...", options->command,
+			   arg, state->argv[1]);
 		return EINVAL;
 	case ARGP_KEY_END:
 		if (options->finished)
@@ -54,12 +54,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 /* No verb, so there are only --help and its like, or a mistake. */
-static int without_verb(const char *command, const struct cli_verb *verbs, const char *doc, int argc,
-			char **argv)
+static int without_verb(const char *command, const struct cli_verb *verbs, const char *doc,
+			int argc, char **argv)
 {
 	static const struct argp_child children[] = { { &cli_standard, 0, NULL, 0 }, { 0 } };
 	struct cli_options options = { 0 };
-	struct argp argp = { .parser = parse, .args_doc = "VERB ...", .children = children, .doc = doc };
+	struct argp argp = {
+		.parser = parse, .args_doc = "VERB ...", .children = children, .doc = doc
+	};
 	struct argp_option *table = help_table(verbs);
 	int status;
 

@@ -75,15 +75,27 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option wait_table[] = {
-	{ "break-on-timeout", CLI_BREAK_ON_TIMEOUT, NULL, 0, "a timeout breaks the barrier for all", 2 },
-	{ 0 }
+	{ "break-on-timeout", CLI_BREAK_ON_TIMEOUT, NULL, 0, "a timeout breaks the barrier for all",
+	  2 },
+	{ 0 },
 };
-static const struct argp_child creating[] = { { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
+static const struct argp_child creating[] = {
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 static const struct argp_child waiting[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 static const struct argp_child changing[] = { { &cli_standard, 0, NULL, 0 }, { 0 } };
-static const struct argp_child looking[] = { { &cli_json, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
+static const struct argp_child looking[] = {
+	{ &cli_json, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 
 /* ---- wait ------------------------------------------------------------------ */
 
@@ -95,7 +107,8 @@ static enum ipcu_result act(void *context)
 
 	options->command_status = cli_run_bound(options->command, &started);
 	if (!started)
-		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
+			     strerror(errno));
 	return options->command_status ? IPCU_BROKEN : IPCU_OK;
 }
 
@@ -150,8 +163,8 @@ static void show_waiter(pid_t pid, unsigned index, void *context)
 	char line[64];
 
 	if (waiters->json)
-		snprintf(line, sizeof(line), "%s{\"pid\":%d,\"index\":%u}", waiters->text.used ? "," : "", (int)pid,
-			 index);
+		snprintf(line, sizeof(line), "%s{\"pid\":%d,\"index\":%u}",
+			 waiters->text.used ? "," : "", (int)pid, index);
 	else
 		snprintf(line, sizeof(line), "waits: process %d, index %u\n", (int)pid, index);
 	cli_put_text(&waiters->text, line);
@@ -172,14 +185,15 @@ static int do_status(ipcu_barrier *barrier, struct options *options)
 	if (result == IPCU_OK && options->common.json)
 		printf("{\"barrier\":%.*s,\"parties\":%u,\"waiting\":%u,\"generation\":%llu,"
 		       "\"broken\":%s,\"action\":%s,\"waiters\":[%.*s]}\n",
-		       (int)name.used, name.bytes, info.parties, info.waiting, (unsigned long long)info.generation,
-		       info.broken ? "true" : "false", info.acting ? "true" : "false", (int)waiters.text.used,
+		       (int)name.used, name.bytes, info.parties, info.waiting,
+		       (unsigned long long)info.generation, info.broken ? "true" : "false",
+		       info.acting ? "true" : "false", (int)waiters.text.used,
 		       waiters.text.bytes ? waiters.text.bytes : "");
 	else if (result == IPCU_OK)
-		printf("parties %u, waiting %u, generation %llu%s%s\n%.*s", info.parties, info.waiting,
-		       (unsigned long long)info.generation, info.acting ? ", action runs" : "",
-		       info.broken ? ", broken" : "", (int)waiters.text.used,
-		       waiters.text.bytes ? waiters.text.bytes : "");
+		printf("parties %u, waiting %u, generation %llu%s%s\n%.*s", info.parties,
+		       info.waiting, (unsigned long long)info.generation,
+		       info.acting ? ", action runs" : "", info.broken ? ", broken" : "",
+		       (int)waiters.text.used, waiters.text.bytes ? waiters.text.bytes : "");
 	free(name.bytes);
 	free(waiters.text.bytes);
 	return cli_status(&options->common, options->name, result);
@@ -196,10 +210,12 @@ static int run(int argc, char **argv, const struct argp *argp, struct options *o
 	if (status || options->common.finished)
 		return status;
 	if (options->command && (status = cli_find_command(options->command[0], NULL))) {
-		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
+			     strerror(errno));
 		return status;
 	}
-	result = ipcu_barrier_open(&barrier, options->name, options->parties, &options->common.open);
+	result =
+		ipcu_barrier_open(&barrier, options->name, options->parties, &options->common.open);
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->name, result);
 	status = verb(barrier, options);
@@ -209,8 +225,10 @@ static int run(int argc, char **argv, const struct argp *argp, struct options *o
 
 static int barrier_create(int argc, char **argv)
 {
-	static const struct argp argp = { NULL, parse, "NAME PARTIES", "Create a barrier for PARTIES." CLI_EXIT_STATUSES,
-					  creating, NULL, NULL };
+	static const struct argp argp = {
+		NULL,	  parse, "NAME PARTIES", "Create a barrier for PARTIES." CLI_EXIT_STATUSES,
+		creating, NULL,	 NULL,
+	};
 	struct options options = { .wants = PARTIES_MUST };
 
 	return run(argc, argv, &argp, &options, do_create);
@@ -219,11 +237,15 @@ static int barrier_create(int argc, char **argv)
 static int barrier_wait(int argc, char **argv)
 {
 	static const struct argp argp = {
-		wait_table, parse, "NAME [PARTIES] [-- COMMAND [ARG...]]",
+		wait_table,
+		parse,
+		"NAME [PARTIES] [-- COMMAND [ARG...]]",
 		"Wait until PARTIES (needed on first use) have come, and print this one's index, 0 for the first. "
 		"The last to come runs its COMMAND before anyone is released; if it fails, the barrier is broken and "
 		"the exit status is that of COMMAND." CLI_EXIT_STATUSES,
-		waiting, NULL, NULL
+		waiting,
+		NULL,
+		NULL
 	};
 	struct options options = { .wants = PARTIES_MAY };
 
@@ -234,8 +256,13 @@ static int barrier_wait(int argc, char **argv)
 static int barrier_abort(int argc, char **argv)
 {
 	static const struct argp argp = {
-		NULL, parse, "NAME", "Break it: who waits and who comes exits 6, until a reset." CLI_EXIT_STATUSES,
-		changing, NULL, NULL
+		NULL,
+		parse,
+		"NAME",
+		"Break it: who waits and who comes exits 6, until a reset." CLI_EXIT_STATUSES,
+		changing,
+		NULL,
+		NULL
 	};
 	struct options options = { .wants = PARTIES_NEVER };
 
@@ -245,8 +272,13 @@ static int barrier_abort(int argc, char **argv)
 static int barrier_reset(int argc, char **argv)
 {
 	static const struct argp argp = {
-		NULL, parse, "NAME", "Make it whole and empty again; who still waits exits 6." CLI_EXIT_STATUSES,
-		changing, NULL, NULL
+		NULL,
+		parse,
+		"NAME",
+		"Make it whole and empty again; who still waits exits 6." CLI_EXIT_STATUSES,
+		changing,
+		NULL,
+		NULL
 	};
 	struct options options = { .wants = PARTIES_NEVER };
 
@@ -256,8 +288,13 @@ static int barrier_reset(int argc, char **argv)
 static int barrier_status(int argc, char **argv)
 {
 	static const struct argp argp = {
-		NULL, parse, "NAME", "Parties, who waits, the generation, and whether it is broken." CLI_EXIT_STATUSES,
-		looking, NULL, NULL
+		NULL,
+		parse,
+		"NAME",
+		"Parties, who waits, the generation, and whether it is broken." CLI_EXIT_STATUSES,
+		looking,
+		NULL,
+		NULL
 	};
 	struct options options = { .wants = PARTIES_NEVER };
 
@@ -270,12 +307,13 @@ static const struct cli_verb verbs[] = {
 	{ "abort", barrier_abort, "break it" },
 	{ "reset", barrier_reset, "make it whole again" },
 	{ "status", barrier_status, "who waits, and whether it is broken" },
-	{ 0 }
+	{ 0 },
 };
 
 int ipc_barrier(int argc, char **argv);
 
 int ipc_barrier(int argc, char **argv)
 {
-	return cli_verbs("ipc-barrier", verbs, "Wait until all have come." CLI_EXIT_STATUSES, argc, argv);
+	return cli_verbs("ipc-barrier", verbs, "Wait until all have come." CLI_EXIT_STATUSES, argc,
+			 argv);
 }

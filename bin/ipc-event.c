@@ -41,15 +41,27 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child changing[] = { { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
-static const struct argp_child waiting[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+static const struct argp_child changing[] = {
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
-static const struct argp_child looking[] = { { &cli_json, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
+static const struct argp_child waiting[] = {
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
+static const struct argp_child looking[] = {
+	{ &cli_json, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 
 /* What all verbs have in common: parse, open, do, close. */
 static int run(int argc, char **argv, const struct argp_child *children, const char *doc,
-	       enum ipcu_result (*verb)(ipcu_event *event, const struct options *options), bool create)
+	       enum ipcu_result (*verb)(ipcu_event *event, const struct options *options),
+	       bool create)
 {
 	const struct argp argp = { NULL, parse, "NAME", doc, children, NULL, NULL };
 	struct options options = { .name = NULL };
@@ -115,7 +127,8 @@ static enum ipcu_result do_status(ipcu_event *event, const struct options *optio
 	}
 	cli_put_text(&text, "{\"event\":");
 	cli_put_json(&text, options->name, strlen(options->name));
-	cli_put_text(&text, info.set ? ",\"set\":true,\"waiting\":" : ",\"set\":false,\"waiting\":");
+	cli_put_text(&text,
+		     info.set ? ",\"set\":true,\"waiting\":" : ",\"set\":false,\"waiting\":");
 	cli_put_number(&text, info.waiting);
 	cli_put_text(&text, "}\n");
 	fwrite(text.bytes, 1, text.used, stdout);
@@ -125,29 +138,34 @@ static enum ipcu_result do_status(ipcu_event *event, const struct options *optio
 
 static int event_set(int argc, char **argv)
 {
-	return run(argc, argv, changing, "Let all through, from now on." CLI_EXIT_STATUSES, do_set, true);
+	return run(argc, argv, changing, "Let all through, from now on." CLI_EXIT_STATUSES, do_set,
+		   true);
 }
 
 static int event_clear(int argc, char **argv)
 {
-	return run(argc, argv, changing, "Let those wait who come from now on." CLI_EXIT_STATUSES, do_clear, true);
+	return run(argc, argv, changing, "Let those wait who come from now on." CLI_EXIT_STATUSES,
+		   do_clear, true);
 }
 
 static int event_wait(int argc, char **argv)
 {
-	return run(argc, argv, waiting, "Wait until the event is set or pulsed." CLI_EXIT_STATUSES, do_wait, true);
+	return run(argc, argv, waiting, "Wait until the event is set or pulsed." CLI_EXIT_STATUSES,
+		   do_wait, true);
 }
 
 static int event_pulse(int argc, char **argv)
 {
-	return run(argc, argv, changing,
-		   "Let through those who wait now, and nobody else. Nothing happens if the event is set." CLI_EXIT_STATUSES,
-		   do_pulse, true);
+	return run(
+		argc, argv, changing,
+		"Let through those who wait now, and nobody else. Nothing happens if the event is set." CLI_EXIT_STATUSES,
+		do_pulse, true);
 }
 
 static int event_status(int argc, char **argv)
 {
-	return run(argc, argv, looking, "Whether it is set, and how many wait." CLI_EXIT_STATUSES, do_status, false);
+	return run(argc, argv, looking, "Whether it is set, and how many wait." CLI_EXIT_STATUSES,
+		   do_status, false);
 }
 
 static const struct cli_verb verbs[] = {
@@ -156,12 +174,13 @@ static const struct cli_verb verbs[] = {
 	{ "wait", event_wait, "wait until it is set or pulsed" },
 	{ "pulse", event_pulse, "let those through who wait now" },
 	{ "status", event_status, "whether it is set" },
-	{ 0 }
+	{ 0 },
 };
 
 int ipc_event(int argc, char **argv);
 
 int ipc_event(int argc, char **argv)
 {
-	return cli_verbs("ipc-event", verbs, "Wait for what has happened, or not yet." CLI_EXIT_STATUSES, argc, argv);
+	return cli_verbs("ipc-event", verbs,
+			 "Wait for what has happened, or not yet." CLI_EXIT_STATUSES, argc, argv);
 }

@@ -35,13 +35,17 @@ static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "What is listed:", 1 },
 	{ "all", 'a', NULL, 0, "also objects without a name, and those of all users", 1 },
 	{ "kind", 'k', "KIND", 0, "only queue, semaphore, barrier, event, memory or pipe", 1 },
-	{ "user", CLI_USER, "USER", 0, "the names of USER (with -a: only what belongs to USER)", 1 },
-	{ "limits", 'l', NULL, 0, "the kernel's limits, their use, and the sysctl that sets them", 1 },
+	{ "user", CLI_USER, "USER", 0, "the names of USER (with -a: only what belongs to USER)",
+	  1 },
+	{ "limits", 'l', NULL, 0, "the kernel's limits, their use, and the sysctl that sets them",
+	  1 },
 	{ NULL, 0, NULL, 0, "Output:", 4 },
-	{ "output", 'o', "COLS", 0, "columns, separated by commas; +COLS adds to the default ones", 4 },
+	{ "output", 'o', "COLS", 0, "columns, separated by commas; +COLS adds to the default ones",
+	  4 },
 	{ "noheadings", CLI_NOHEADINGS, NULL, 0, "no first line", 4 },
-	{ "watch", CLI_WATCH, "SECS", OPTION_ARG_OPTIONAL, "show it again every 2 or SECS seconds, until a signal", 4 },
-	{ 0 }
+	{ "watch", CLI_WATCH, "SECS", OPTION_ARG_OPTIONAL,
+	  "show it again every 2 or SECS seconds, until a signal", 4 },
+	{ 0 },
 };
 
 static error_t parse_user(struct argp_state *state, struct options *options, const char *arg)
@@ -85,7 +89,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->all = true;
 		return 0;
 	case 'k':
-		return cli_parse_kind(arg, &options->kind) == IPCU_OK ? 0 : cli_bad_option(state, "--kind");
+		return cli_parse_kind(arg, &options->kind) == IPCU_OK
+			       ? 0
+			       : cli_bad_option(state, "--kind");
 	case CLI_USER:
 		return parse_user(state, options, arg);
 	case 'l':
@@ -134,7 +140,11 @@ static char *filter_help(int key, const char *text, void *input)
 	return whole;
 }
 
-static const struct argp_child children[] = { { &cli_json, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
+static const struct argp_child children[] = {
+	{ &cli_json, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 
 static const struct argp argp = {
 	.options = table,
@@ -173,7 +183,8 @@ static int list(const struct options *options)
 		return cli_status(&options->common, NULL, ls_limits(&options->view));
 	listing.table = ls_table_new(&options->view);
 	if (!listing.table)
-		return cli_status(&options->common, NULL, ipcu_fail_call("malloc", ENOMEM, "cannot list"));
+		return cli_status(&options->common, NULL,
+				  ipcu_fail_call("malloc", ENOMEM, "cannot list"));
 	for (size_t i = 0; i < options->name_count; i++) {
 		int one = cli_status(&options->common, options->names[i],
 				     ipcu_list_one(options->names[i], add, &listing));
@@ -191,7 +202,8 @@ static int list(const struct options *options)
 /* Again and again: on a terminal in place, elsewhere one below the other. */
 static int watch(const struct options *options)
 {
-	struct timespec pause = { (time_t)(options->watch / 1000000000), (long)(options->watch % 1000000000) };
+	struct timespec pause = { (time_t)(options->watch / 1000000000),
+				  (long)(options->watch % 1000000000) };
 	bool terminal = isatty(STDOUT_FILENO);
 	int status;
 

@@ -31,7 +31,7 @@ static const struct argp_option table[] = {
 	{ "raw", 'r', NULL, 0, "end messages with nothing", 4 },
 	{ "format", 'F', "FMT", 0, "%b body %t type %s size %q queue %% \\n \\t \\0 \\\\", 4 },
 	{ "keep-going", CLI_KEEP_GOING, NULL, 0, "go on after a COMMAND that failed", 4 },
-	{ 0 }
+	{ 0 },
 };
 
 static int set_type(struct argp_state *state, struct recv_options *options, enum ipcu_pick pick,
@@ -42,7 +42,8 @@ static int set_type(struct argp_state *state, struct recv_options *options, enum
 	if (ipcu_parse_number(arg, 1, LONG_MAX, &number) != IPCU_OK)
 		return cli_bad_option(state, option);
 	if (options->select.pick != IPCU_PICK_FIRST && options->select.pick != pick) {
-		argp_error(state, "%s: only one of --type, --max-type and --not-type can be given", option);
+		argp_error(state, "%s: only one of --type, --max-type and --not-type can be given",
+			   option);
 		return EINVAL;
 	}
 	options->select.pick = pick;
@@ -139,11 +140,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = { { &cli_waiting, 0, NULL, 0 },
-					      { &cli_creating, 0, NULL, 0 },
-					      { &cli_json, 0, NULL, 0 },
-					      { &cli_standard, 0, NULL, 0 },
-					      { 0 } };
+static const struct argp_child children[] = {
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_json, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 
 static const struct argp argp = {
 	.options = table,
@@ -162,13 +165,14 @@ bool recv_again(enum ipcu_result result)
 	       !cli_stdout_hung_up();
 }
 
-enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which, struct ipcu_message *message)
+enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
+			   struct ipcu_message *message)
 {
 	const struct recv_options *options = from->options;
 	struct timespec storage;
 
-	const struct timespec *deadline = options->all ? &ipcu_no_wait
-						       : cli_deadline(&options->common, &storage);
+	const struct timespec *deadline =
+		options->all ? &ipcu_no_wait : cli_deadline(&options->common, &storage);
 	enum ipcu_result result;
 
 	do
@@ -186,7 +190,8 @@ enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, lon
 	enum ipcu_result result;
 
 	for (;;) {
-		result = ipcu_queue_send(from->queues[which], type, body, size, wait ? NULL : &ipcu_no_wait);
+		result = ipcu_queue_send(from->queues[which], type, body, size,
+					 wait ? NULL : &ipcu_no_wait);
 		if (result == IPCU_OK)
 			return IPCU_OK;
 		if (result == IPCU_NOT_NOW && !wait && *from->lost == 0) {
@@ -211,7 +216,8 @@ static bool stdout_open(const struct cli_options *options)
 
 	if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY)
 		return true;
-	cli_complain(options, NULL, NULL, "write error: stdout is %s", flags < 0 ? "closed" : "not open for writing");
+	cli_complain(options, NULL, NULL, "write error: stdout is %s",
+		     flags < 0 ? "closed" : "not open for writing");
 	return false;
 }
 

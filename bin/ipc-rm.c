@@ -27,12 +27,15 @@ static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "What is removed:", 1 },
 	{ "all", 'a', NULL, 0, "all your names (asks on a terminal unless -f)", 1 },
 	{ "kind", 'k', "KIND", 0, "only queue, semaphore, barrier, event, memory or pipe", 1 },
-	{ "stale", CLI_STALE, NULL, 0, "what nobody can reach any more: bodies of big messages, tables of holders, names without an object", 1 },
-	{ "older-than", CLI_OLDER_THAN, "DURATION", 0, "--stale: untouched for that long (default 1m)", 1 },
+	{ "stale", CLI_STALE, NULL, 0,
+	  "what nobody can reach any more: bodies of big messages, tables of holders, names without an object",
+	  1 },
+	{ "older-than", CLI_OLDER_THAN, "DURATION", 0,
+	  "--stale: untouched for that long (default 1m)", 1 },
 	{ NULL, 0, NULL, 0, "How:", 2 },
 	{ "force", 'f', NULL, 0, "also what is in use; no error if it is absent; do not ask", 2 },
 	{ "dry-run", CLI_DRY_RUN, NULL, 0, "only say what would be removed", 2 },
-	{ 0 }
+	{ 0 },
 };
 
 static error_t complete(struct argp_state *state, const struct options *options)
@@ -65,7 +68,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->all = true;
 		return 0;
 	case 'k':
-		return cli_parse_kind(arg, &options->kind) == IPCU_OK ? 0 : cli_bad_option(state, "--kind");
+		return cli_parse_kind(arg, &options->kind) == IPCU_OK
+			       ? 0
+			       : cli_bad_option(state, "--kind");
 	case 'f':
 		options->force = true;
 		return 0;
@@ -101,7 +106,8 @@ static const struct argp argp = {
 
 static unsigned flags_of(const struct options *options)
 {
-	return (options->force ? IPCU_REMOVE_FORCE : 0) | (options->dry_run ? IPCU_REMOVE_DRY_RUN : 0);
+	return (options->force ? IPCU_REMOVE_FORCE : 0) |
+	       (options->dry_run ? IPCU_REMOVE_DRY_RUN : 0);
 }
 
 static int remove_one(const struct options *options, const char *name)
@@ -146,7 +152,10 @@ static bool confirmed(const struct options *options, const struct names *names)
 	if (options->force || options->dry_run || names->count == 0 || !isatty(STDIN_FILENO))
 		return true;
 	fprintf(stderr, "ipc-rm: remove %zu objects (%s%s%s)? ", names->count, names->items[0],
-		names->count > 1 ? ", " : "", names->count > 2 ? "..." : names->count > 1 ? names->items[1] : "");
+		names->count > 1 ? ", " : "",
+		names->count > 2   ? "..."
+		: names->count > 1 ? names->items[1]
+				   : "");
 	first = answer = getchar();
 	while (answer != '\n' && answer != EOF)
 		answer = getchar();
@@ -184,7 +193,8 @@ static void say_stale(const char *what, void *context)
 
 static int remove_stale(struct options *options)
 {
-	int64_t seconds = options->older_than < 0 ? 60 : (options->older_than + 999999999) / 1000000000;
+	int64_t seconds =
+		options->older_than < 0 ? 60 : (options->older_than + 999999999) / 1000000000;
 
 	return cli_status(&options->common, NULL,
 			  ipcu_remove_stale(seconds, flags_of(options), say_stale, options));

@@ -32,9 +32,11 @@ static enum ipcu_result parse_count(const char *text, unsigned *count)
 
 	if (length >= sizeof(digits) || (relative && percent))
 		return ipcu_fail(IPCU_USAGE, "'%s' is not a count like 3, +1, -1 or 50%%", text);
-	snprintf(digits, sizeof(digits), "%.*s", (int)(length - relative - percent), text + relative);
+	snprintf(digits, sizeof(digits), "%.*s", (int)(length - relative - percent),
+		 text + relative);
 	if (ipcu_parse_number(digits, relative ? 0 : 1, IPCU_SEM_COUNT_MAX, &number) != IPCU_OK)
-		return ipcu_fail(IPCU_USAGE, "'%s' is not a count like 3, +1, -1 or 50%%, at most %u", text,
+		return ipcu_fail(IPCU_USAGE,
+				 "'%s' is not a count like 3, +1, -1 or 50%%, at most %u", text,
 				 IPCU_SEM_COUNT_MAX);
 	if (cpus < 1)
 		cpus = 1;
@@ -59,10 +61,12 @@ static error_t check_words(struct argp_state *state, const struct sem_options *o
 	else if (more < options->more_min)
 		argp_error(state, "give %s behind the NAME", options->more);
 	else if (more > options->more_max && !options->command)
-		argp_error(state, "'%s' is one word too many%s", options->words[options->more_max + 1],
+		argp_error(state, "'%s' is one word too many%s",
+			   options->words[options->more_max + 1],
 			   options->needs_command ? ": put -- before COMMAND" : "");
 	else if (more > options->more_max)
-		argp_error(state, "'%s' is one word too many", options->words[options->more_max + 1]);
+		argp_error(state, "'%s' is one word too many",
+			   options->words[options->more_max + 1]);
 	else if (options->needs_command && (!options->command || !options->command[0]))
 		argp_error(state, "which COMMAND? give it behind --");
 	else if (options->units_given && options->mode != IPCU_HOLD_UNITS)
@@ -72,13 +76,15 @@ static error_t check_words(struct argp_state *state, const struct sem_options *o
 	return EINVAL;
 }
 
-static error_t parse_number(struct argp_state *state, const char *option, const char *arg, int64_t min,
-			    int64_t max, int64_t *number)
+static error_t parse_number(struct argp_state *state, const char *option, const char *arg,
+			    int64_t min, int64_t max, int64_t *number)
 {
-	return ipcu_parse_number(arg, min, max, number) == IPCU_OK ? 0 : cli_bad_option(state, option);
+	return ipcu_parse_number(arg, min, max, number) == IPCU_OK ? 0
+								   : cli_bad_option(state, option);
 }
 
-static error_t set_mode(struct argp_state *state, struct sem_options *options, enum ipcu_hold_mode mode)
+static error_t set_mode(struct argp_state *state, struct sem_options *options,
+			enum ipcu_hold_mode mode)
 {
 	if (options->mode != IPCU_HOLD_UNITS && options->mode != mode) {
 		argp_error(state, "only one of --units, --shared and --exclusive can be given");
@@ -99,7 +105,9 @@ error_t sem_parse(int key, char *arg, struct argp_state *state)
 		cli_share(state, &options->common);
 		return 0;
 	case 'c':
-		return parse_count(arg, &options->count) == IPCU_OK ? 0 : cli_bad_option(state, "--count");
+		return parse_count(arg, &options->count) == IPCU_OK
+			       ? 0
+			       : cli_bad_option(state, "--count");
 	case 'u':
 		error = parse_number(state, "--units", arg, 1, IPCU_SEM_COUNT_MAX, &number);
 		options->units = (unsigned)number;
@@ -140,8 +148,8 @@ int sem_open(ipcu_sem **sem, const struct sem_options *options)
 {
 	/* Readers share a unit each: a lock that is only ever a lock has all there can be. */
 	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
-	enum ipcu_result result =
-		ipcu_sem_open(sem, options->words[0], options->count, otherwise, &options->common.open);
+	enum ipcu_result result = ipcu_sem_open(sem, options->words[0], options->count, otherwise,
+						&options->common.open);
 
 	if (result == IPCU_OK && options->index) {
 		result = ipcu_sem_select(*sem, options->index);
@@ -169,7 +177,8 @@ enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 
 static int cannot_run(const struct sem_options *options, int status)
 {
-	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
+		     strerror(errno));
 	return status;
 }
 
@@ -180,11 +189,19 @@ int sem_become(const struct sem_options *options, const char *path)
 
 static const struct argp_option run_table[] = {
 	{ NULL, 0, NULL, 0, "What is held:", 1 },
-	SEM_COUNT_OPTION, SEM_UNITS, SEM_SHARED, SEM_EXCLUSIVE_OPTION, SEM_INDEX, { 0 }
+	SEM_COUNT_OPTION,
+	SEM_UNITS,
+	SEM_SHARED,
+	SEM_EXCLUSIVE_OPTION,
+	SEM_INDEX,
+	{ 0 },
 };
 
 static const struct argp_child run_children[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 
 static const struct argp run_argp = {
@@ -251,14 +268,15 @@ static const struct cli_verb verbs[] = {
 	{ "set", sem_set, "set how many units are free" },
 	{ "status", sem_status, "show value, count, waiters and holders" },
 	{ "wait", sem_wait_for, "take units for good" },
-	{ 0 }
+	{ 0 },
 };
 
 int ipc_sem(int argc, char **argv);
 
 int ipc_sem(int argc, char **argv)
 {
-	return cli_verbs("ipc-sem", verbs,
-			 "Semaphores and locks whose units come back when their holder ends, however it ends." CLI_EXIT_STATUSES,
-			 argc, argv);
+	return cli_verbs(
+		"ipc-sem", verbs,
+		"Semaphores and locks whose units come back when their holder ends, however it ends." CLI_EXIT_STATUSES,
+		argc, argv);
 }

@@ -29,8 +29,9 @@ static const struct argp_option table[] = {
 	{ "null", '0', NULL, 0, "stdin has messages that end with NUL", 1 },
 	{ "whole", 'w', NULL, 0, "all of stdin is one message", 1 },
 	{ "progress", CLI_PROGRESS, "WHEN", OPTION_ARG_OPTIONAL,
-	  "messages, bytes and rate on stderr while reading stdin, if stderr is a terminal (auto), always or never", 4 },
-	{ 0 }
+	  "messages, bytes and rate on stderr while reading stdin, if stderr is a terminal (auto), always or never",
+	  4 },
+	{ 0 },
 };
 
 static error_t parse_progress(struct argp_state *state, struct options *options, const char *when)
@@ -86,7 +87,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child children[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 
 static const struct argp argp = {
@@ -113,10 +117,13 @@ static int send_arguments(ipcu_queue *queue, const struct options *options)
 		if (size >= PERHAPS_BIG)
 			cli_interrupts_start();
 		do
-			result = ipcu_queue_send(queue, options->type, options->messages[i], size, deadline);
-		while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted());
+			result = ipcu_queue_send(queue, options->type, options->messages[i], size,
+						 deadline);
+		while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR &&
+		       !cli_interrupted());
 		if (result != IPCU_OK)
-			return send_failed(queue, &options->common, options->name, result, (uint64_t)i);
+			return send_failed(queue, &options->common, options->name, result,
+					   (uint64_t)i);
 		bytes += size;
 	}
 	send_done(&options->common, options->name, (uint64_t)options->message_count, bytes);
@@ -141,7 +148,8 @@ int ipc_send(int argc, char **argv)
 		status = send_arguments(queue, &options);
 	} else {
 		cli_interrupts_start();
-		status = send_stdin(queue, &options.common, options.name, options.type, &options.input);
+		status = send_stdin(queue, &options.common, options.name, options.type,
+				    &options.input);
 	}
 	ipcu_queue_close(queue);
 	cli_interrupts_finish();

@@ -25,14 +25,14 @@ static bool is_negative(const char *word)
 {
 	if (word[0] != '-')
 		return false;
-	return (word[1] >= '0' && word[1] <= '9') || (word[1] == '.' && word[2] >= '0' && word[2] <= '9') ||
-	       strcmp(word, "-inf") == 0;
+	return (word[1] >= '0' && word[1] <= '9') ||
+	       (word[1] == '.' && word[2] >= '0' && word[2] <= '9') || strcmp(word, "-inf") == 0;
 }
 
 /* Whether what follows WORD is its argument. */
 static bool takes_argument(const char *word)
 {
-	static const char *const names[] = { "count", "index",	"length",  "mode",
+	static const char *const names[] = { "count",	       "index",	 "length",  "mode",
 					     "not-now-status", "offset", "timeout", "type" };
 	size_t length = strlen(word);
 
@@ -123,7 +123,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		cli_share(state, &options->common);
 		return 0;
 	case 'T':
-		return ipcu_type_read(arg, &options->type) == IPCU_OK ? 0 : cli_bad_option(state, "--type");
+		return ipcu_type_read(arg, &options->type) == IPCU_OK
+			       ? 0
+			       : cli_bad_option(state, "--type");
 	case 'c':
 		if (ipcu_parse_number(arg, 1, INT64_MAX, &number) != IPCU_OK)
 			return cli_bad_option(state, "--count");
@@ -132,10 +134,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'i':
 		return parse_index(state, options, arg);
 	case KEY_OFFSET:
-		return ipcu_parse_size(arg, &options->offset) == IPCU_OK ? 0 : cli_bad_option(state, "--offset");
+		return ipcu_parse_size(arg, &options->offset) == IPCU_OK
+			       ? 0
+			       : cli_bad_option(state, "--offset");
 	case KEY_LENGTH:
 		options->has_length = true;
-		return ipcu_parse_size(arg, &options->length) == IPCU_OK ? 0 : cli_bad_option(state, "--length");
+		return ipcu_parse_size(arg, &options->length) == IPCU_OK
+			       ? 0
+			       : cli_bad_option(state, "--length");
 	case ARGP_KEY_ARG:
 		return parse_word(state, options, arg);
 	case ARGP_KEY_END:
@@ -144,34 +150,62 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-#define TYPE_ROWS                                                                               \
-	{ "type", 'T', "TYPE", 0, "i8 u8 i16 u16 i32 u32 i64 u64 f32 f64: what it holds", 1 }, \
-	{ "count", 'c', "COUNT", 0, "how many values it holds, if this call creates it", 1 }
-#define INDEX_ROW { "index", 'i', "INDEX", 0, "which value, the first is 0 (default)", 1 }
-#define OFFSET_ROW { "offset", KEY_OFFSET, "N", 0, "begin at that byte; K M G as for SIZE", 1 }
+#define TYPE_ROWS                                                                                \
+	{ "type", 'T', "TYPE", 0, "i8 u8 i16 u16 i32 u32 i64 u64 f32 f64: what it holds", 1 },   \
+	{                                                                                        \
+		"count", 'c', "COUNT", 0, "how many values it holds, if this call creates it", 1 \
+	}
+#define INDEX_ROW                                                                    \
+	{                                                                            \
+		"index", 'i', "INDEX", 0, "which value, the first is 0 (default)", 1 \
+	}
+#define OFFSET_ROW                                                                       \
+	{                                                                                \
+		"offset", KEY_OFFSET, "N", 0, "begin at that byte; K M G as for SIZE", 1 \
+	}
 
 static const struct argp_option create_table[] = { TYPE_ROWS, { 0 } };
 static const struct argp_option value_table[] = { TYPE_ROWS, INDEX_ROW, { 0 } };
 static const struct argp_option get_table[] = {
-	TYPE_ROWS, { "index", 'i', "INDEX[:END]", 0, "only that value; only those before END", 1 }, { 0 }
+	TYPE_ROWS,
+	{ "index", 'i', "INDEX[:END]", 0, "only that value; only those before END", 1 },
+	{ 0 },
 };
 static const struct argp_option read_table[] = {
-	OFFSET_ROW, { "length", KEY_LENGTH, "N", 0, "so many bytes; an error if there are fewer", 1 }, { 0 }
+	OFFSET_ROW,
+	{ "length", KEY_LENGTH, "N", 0, "so many bytes; an error if there are fewer", 1 },
+	{ 0 },
 };
 static const struct argp_option write_table[] = { OFFSET_ROW, { 0 } };
 
-static const struct argp_child creating[] = { { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
-static const struct argp_child comparing[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+static const struct argp_child creating[] = {
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
-static const struct argp_child waiting[] = { { &cli_waiting, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
+static const struct argp_child comparing[] = {
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
+static const struct argp_child waiting[] = {
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 static const struct argp_child plain[] = { { &cli_standard, 0, NULL, 0 }, { 0 } };
-static const struct argp_child looking[] = { { &cli_json, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 } };
+static const struct argp_child looking[] = {
+	{ &cli_json, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
+};
 
 /* ---- what all verbs have in common ------------------------------------------- */
 
 /* Parse; *FINISHED: there is nothing more to do. */
-static int parse_verb(int argc, char **argv, const struct argp *argp, struct shm_options *options, bool *finished)
+static int parse_verb(int argc, char **argv, const struct argp *argp, struct shm_options *options,
+		      bool *finished)
 {
 	int status;
 
@@ -187,14 +221,16 @@ static int parse_verb(int argc, char **argv, const struct argp *argp, struct shm
 	return status;
 }
 
-static int open_and(const struct ipcu_shm_layout *layout, struct shm_options *options, shm_verb_fn verb)
+static int open_and(const struct ipcu_shm_layout *layout, struct shm_options *options,
+		    shm_verb_fn verb)
 {
 	ipcu_shm *shm;
 	enum ipcu_result result = ipcu_shm_open(&shm, options->name, layout, &options->common.open);
 	int status;
 
 	if (result != IPCU_OK) {
-		if (result == IPCU_NOT_FOUND && !*ipcu_last_error()->hint && (!layout || !layout->count))
+		if (result == IPCU_NOT_FOUND && !*ipcu_last_error()->hint &&
+		    (!layout || !layout->count))
 			ipcu_hint("ipc-shm create and load make one");
 		return cli_status(&options->common, options->name, result);
 	}
@@ -203,7 +239,8 @@ static int open_and(const struct ipcu_shm_layout *layout, struct shm_options *op
 	return status;
 }
 
-static int run(int argc, char **argv, const struct argp *argp, struct shm_options *options, shm_verb_fn verb)
+static int run(int argc, char **argv, const struct argp *argp, struct shm_options *options,
+	       shm_verb_fn verb)
 {
 	struct ipcu_shm_layout layout = { 0 };
 	bool finished;
@@ -214,9 +251,13 @@ static int run(int argc, char **argv, const struct argp *argp, struct shm_option
 		layout.type = options->type;
 		layout.exact = options->values != 0;
 		if (options->type != IPCU_BYTES)
-			layout.count = options->values ? options->values
-				       : options->has_end ? options->end
-							  : options->index + (options->most < 0 ? (uint64_t)options->count : 1);
+			layout.count =
+				options->values ? options->values
+				: options->has_end
+					? options->end
+					: options->index + (options->most < 0
+								    ? (uint64_t)options->count
+								    : 1);
 		status = open_and(&layout, options, verb);
 	}
 	free(options->words);
@@ -240,7 +281,8 @@ static int create_layout(const struct shm_options *options, struct ipcu_shm_layo
 	layout->exact = true;
 	if ((options->type != IPCU_BYTES) == (options->count == 1) ||
 	    (options->values && options->type == IPCU_BYTES)) {
-		cli_complain(&options->common, options->name, NULL, "give either a SIZE, or a --type and perhaps --count");
+		cli_complain(&options->common, options->name, NULL,
+			     "give either a SIZE, or a --type and perhaps --count");
 		return IPCU_USAGE;
 	}
 	if (options->count == 0)
@@ -248,16 +290,23 @@ static int create_layout(const struct shm_options *options, struct ipcu_shm_layo
 	if (ipcu_parse_size(options->words[0], &layout->count) == IPCU_OK && layout->count > 0)
 		return IPCU_OK;
 	if (layout->count == 0)
-		ipcu_fail(IPCU_USAGE, "'%s' is not a size like 4096, 64K, 10M or 1G", options->words[0]);
+		ipcu_fail(IPCU_USAGE, "'%s' is not a size like 4096, 64K, 10M or 1G",
+			  options->words[0]);
 	return cli_status(&options->common, options->name, IPCU_USAGE);
 }
 
 static int shm_create(int argc, char **argv)
 {
-	static const struct argp argp = { create_table, parse, "NAME SIZE\nNAME --type=TYPE",
-					  "Create memory of SIZE bytes (K M G: powers of 1024), or for COUNT (default 1) "
-					  "values of TYPE, all zero." CLI_EXIT_STATUSES,
-					  creating, NULL, NULL };
+	static const struct argp argp = {
+		create_table,
+		parse,
+		"NAME SIZE\nNAME --type=TYPE",
+		"Create memory of SIZE bytes (K M G: powers of 1024), or for COUNT (default 1) "
+		"values of TYPE, all zero." CLI_EXIT_STATUSES,
+		creating,
+		NULL,
+		NULL,
+	};
 	struct shm_options options = { .most = 1 };
 	struct ipcu_shm_layout layout = { 0 };
 	bool finished;
@@ -284,9 +333,10 @@ static int do_status(ipcu_shm *shm, struct shm_options *options)
 	if (options->common.json) {
 		cli_put_text(&out, "{\"memory\":");
 		cli_put_json(&out, options->name, strlen(options->name));
-		snprintf(text, sizeof(text), ",\"size\":%llu,\"type\":\"%s\",\"count\":%llu,\"attached\":%llu,",
-			 (unsigned long long)info.size, ipcu_type_name(info.type), (unsigned long long)info.count,
-			 (unsigned long long)info.attached);
+		snprintf(text, sizeof(text),
+			 ",\"size\":%llu,\"type\":\"%s\",\"count\":%llu,\"attached\":%llu,",
+			 (unsigned long long)info.size, ipcu_type_name(info.type),
+			 (unsigned long long)info.count, (unsigned long long)info.attached);
 		cli_put_text(&out, text);
 		snprintf(command, sizeof(command), "%d", (int)info.locked_by);
 		snprintf(text, sizeof(text), "\"locked_by\":%s,\"waiting\":%u}\n",
@@ -296,17 +346,18 @@ static int do_status(ipcu_shm *shm, struct shm_options *options)
 		snprintf(text, sizeof(text), "%llu bytes", (unsigned long long)info.size);
 		cli_put_text(&out, text);
 		if (info.type != IPCU_BYTES) {
-			snprintf(text, sizeof(text), ", %llu %s of type %s", (unsigned long long)info.count,
+			snprintf(text, sizeof(text), ", %llu %s of type %s",
+				 (unsigned long long)info.count,
 				 info.count == 1 ? "value" : "values", ipcu_type_name(info.type));
 			cli_put_text(&out, text);
 		}
-		snprintf(text, sizeof(text), ", attached %llu %s\n", (unsigned long long)info.attached,
-			 info.attached == 1 ? "time" : "times");
+		snprintf(text, sizeof(text), ", attached %llu %s\n",
+			 (unsigned long long)info.attached, info.attached == 1 ? "time" : "times");
 		cli_put_text(&out, text);
 		if (info.locked_by) {
 			ipcu_process_command(info.locked_by, command, sizeof(command));
-			snprintf(text, sizeof(text), "locked: process %d (%.100s), %u waiting\n", (int)info.locked_by,
-				 command, info.lock_waiting);
+			snprintf(text, sizeof(text), "locked: process %d (%.100s), %u waiting\n",
+				 (int)info.locked_by, command, info.lock_waiting);
 			cli_put_text(&out, text);
 		}
 	}
@@ -335,44 +386,56 @@ static int do_lock(ipcu_shm *shm, struct shm_options *options)
 		/* This very process is the holder: whatever ends COMMAND gives the lock back. */
 		status = cli_become(options->command, path);
 	}
-	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
+		     strerror(errno));
 	return status;
 }
 
-#define VERB(function, table, words_doc, doc, children, perform, ...)                                  \
-	static int function(int argc, char **argv)                                                     \
-	{                                                                                              \
-		static const struct argp argp = { table,    parse, words_doc, doc CLI_EXIT_STATUSES,   \
-						  children, NULL,  NULL };                             \
-		struct shm_options options = { __VA_ARGS__ };                                          \
-                                                                                                       \
-		return run(argc, argv, &argp, &options, perform);                                      \
+#define VERB(function, table, words_doc, doc, children, perform, ...)                        \
+	static int function(int argc, char **argv)                                           \
+	{                                                                                    \
+		static const struct argp argp = {                                            \
+			table, parse, words_doc, doc CLI_EXIT_STATUSES, children, NULL, NULL \
+		};                                                                           \
+		struct shm_options options = { __VA_ARGS__ };                                \
+                                                                                             \
+		return run(argc, argv, &argp, &options, perform);                            \
 	}
 
-VERB(shm_read_verb, read_table, "NAME", "Write its bytes to standard output.", plain, shm_read, .most = 0)
+VERB(shm_read_verb, read_table, "NAME", "Write its bytes to standard output.", plain, shm_read,
+     .most = 0)
 VERB(shm_write_verb, write_table, "NAME",
-     "Write standard input into it. What does not fit is an error (5).", plain, shm_write, .most = 0)
+     "Write standard input into it. What does not fit is an error (5).", plain, shm_write,
+     .most = 0)
 VERB(shm_get_verb, get_table, "NAME", "Print its values, one a line.", creating, shm_get, .most = 0)
-VERB(shm_set_verb, value_table, "NAME VALUE...", "Set VALUEs, from INDEX on.", creating, shm_set, .least = 1,
-     .most = -1, .what = "which VALUE")
+VERB(shm_set_verb, value_table, "NAME VALUE...", "Set VALUEs, from INDEX on.", creating, shm_set,
+     .least = 1, .most = -1, .what = "which VALUE")
 VERB(shm_add_verb, value_table, "NAME DELTA",
      "Add DELTA in one atomic step and print the new value. Unsigned types wrap around; overflow of signed ones is an "
      "error (5) that changes nothing.",
      creating, shm_add, .least = 1, .most = 1, .what = "which DELTA")
 VERB(shm_cas_verb, value_table, "NAME OLD NEW",
-     "Set it to NEW if it is OLD, in one atomic step. If not, print the value found and exit 1.", comparing, shm_cas,
-     .least = 2, .most = 2, .what = "which OLD and NEW")
-VERB(shm_wait_verb, value_table, "NAME {eq|ne|lt|le|gt|ge} VALUE", "Wait until the value compares so with VALUE.",
-     comparing, shm_wait, .least = 2, .most = 2, .what = "wait for which comparison and VALUE")
-VERB(shm_status_verb, NULL, "NAME", "Size, type and count, how often it is attached, who holds its lock.", looking,
-     do_status, .most = 0)
+     "Set it to NEW if it is OLD, in one atomic step. If not, print the value found and exit 1.",
+     comparing, shm_cas, .least = 2, .most = 2, .what = "which OLD and NEW")
+VERB(shm_wait_verb, value_table, "NAME {eq|ne|lt|le|gt|ge} VALUE",
+     "Wait until the value compares so with VALUE.", comparing, shm_wait, .least = 2, .most = 2,
+     .what = "wait for which comparison and VALUE")
+VERB(shm_status_verb, NULL, "NAME",
+     "Size, type and count, how often it is attached, who holds its lock.", looking, do_status,
+     .most = 0)
 
 static int shm_load_verb(int argc, char **argv)
 {
-	static const struct argp argp = { NULL, parse, "NAME",
-					  "Create it from standard input, or replace all it holds: all or nothing, also while "
-					  "others read." CLI_EXIT_STATUSES,
-					  creating, NULL, NULL };
+	static const struct argp argp = {
+		NULL,
+		parse,
+		"NAME",
+		"Create it from standard input, or replace all it holds: all or nothing, also while "
+		"others read." CLI_EXIT_STATUSES,
+		creating,
+		NULL,
+		NULL
+	};
 	struct shm_options options = { .most = 0 };
 	bool finished;
 	int status = parse_verb(argc, argv, &argp, &options, &finished);
@@ -385,10 +448,16 @@ static int shm_load_verb(int argc, char **argv)
 
 static int shm_lock_verb(int argc, char **argv)
 {
-	static const struct argp argp = { NULL, parse, "NAME -- COMMAND [ARG...]",
-					  "Run COMMAND, in this very process, holding the object's own lock; whatever ends it gives "
-					  "the lock back. First come, first served." CLI_EXIT_STATUSES,
-					  waiting, NULL, NULL };
+	static const struct argp argp = {
+		NULL,
+		parse,
+		"NAME -- COMMAND [ARG...]",
+		"Run COMMAND, in this very process, holding the object's own lock; whatever ends it gives "
+		"the lock back. First come, first served." CLI_EXIT_STATUSES,
+		waiting,
+		NULL,
+		NULL
+	};
 	struct shm_options options = { .most = 0 };
 	char *none[] = { NULL };
 
@@ -410,12 +479,13 @@ static const struct cli_verb verbs[] = {
 	{ "wait", shm_wait_verb, "wait until a value is as wanted" },
 	{ "lock", shm_lock_verb, "run a command holding its lock" },
 	{ "status", shm_status_verb, "size, type, who uses it" },
-	{ 0 }
+	{ 0 },
 };
 
 int ipc_shm(int argc, char **argv);
 
 int ipc_shm(int argc, char **argv)
 {
-	return cli_verbs("ipc-shm", verbs, "Shared memory and typed values." CLI_EXIT_STATUSES, argc, argv);
+	return cli_verbs("ipc-shm", verbs, "Shared memory and typed values." CLI_EXIT_STATUSES,
+			 argc, argv);
 }

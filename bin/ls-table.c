@@ -133,34 +133,36 @@ static void cell_state(char *text, const struct ipcu_info *info, uid_t self)
 	if (info->gone)
 		snprintf(text, TEXT_MAX, "gone: removed by another program");
 	else if (info->internal && info->kind == IPCU_KIND_MEMORY)
-		snprintf(text, TEXT_MAX, "%s, %llu bytes", info->purpose, (unsigned long long)info->size);
+		snprintf(text, TEXT_MAX, "%s, %llu bytes", info->purpose,
+			 (unsigned long long)info->size);
 	else if (info->internal)
 		snprintf(text, TEXT_MAX, "%s", info->purpose);
 	else if (info->kind == IPCU_KIND_QUEUE)
-		snprintf(text, TEXT_MAX, "%llu messages, %llu bytes", (unsigned long long)info->messages,
-			 (unsigned long long)info->bytes);
+		snprintf(text, TEXT_MAX, "%llu messages, %llu bytes",
+			 (unsigned long long)info->messages, (unsigned long long)info->bytes);
 	else if (info->kind == IPCU_KIND_BARRIER)
 		snprintf(text, TEXT_MAX, "%llu/%llu waiting%s", (unsigned long long)info->waiting,
 			 (unsigned long long)info->definition[0], info->broken ? ", broken" : "");
 	else if (info->kind == IPCU_KIND_EVENT && info->waiting)
-		snprintf(text, TEXT_MAX, "not set, %llu waiting", (unsigned long long)info->waiting);
+		snprintf(text, TEXT_MAX, "not set, %llu waiting",
+			 (unsigned long long)info->waiting);
 	else if (info->kind == IPCU_KIND_EVENT)
 		snprintf(text, TEXT_MAX, "%s", info->set ? "set" : "not set");
 	else if (info->kind == IPCU_KIND_MEMORY || info->kind == IPCU_KIND_PIPE)
-		snprintf(text, TEXT_MAX, "%llu bytes, %llu attached", (unsigned long long)info->size,
-			 (unsigned long long)info->attached);
+		snprintf(text, TEXT_MAX, "%llu bytes, %llu attached",
+			 (unsigned long long)info->size, (unsigned long long)info->attached);
 	else if (info->kind == IPCU_KIND_SEMAPHORE && info->name && info->value >= 0)
-		snprintf(text, TEXT_MAX, "%lld/%lld free%s", (long long)info->value, (long long)info->count,
-			 waiting);
+		snprintf(text, TEXT_MAX, "%lld/%lld free%s", (long long)info->value,
+			 (long long)info->count, waiting);
 	else
 		snprintf(text, TEXT_MAX, "%llu semaphores", (unsigned long long)info->semaphores);
 }
 
-#define NUMBER_CELL(function, member)                                                      \
-	static void function(char *text, const struct ipcu_info *info, uid_t self)         \
-	{                                                                                  \
-		(void)self;                                                                \
-		put_number(text, (uint64_t)info->member);                                  \
+#define NUMBER_CELL(function, member)                                              \
+	static void function(char *text, const struct ipcu_info *info, uid_t self) \
+	{                                                                          \
+		(void)self;                                                        \
+		put_number(text, (uint64_t)info->member);                          \
 	}
 NUMBER_CELL(cell_messages, messages)
 NUMBER_CELL(cell_bytes, bytes)
@@ -170,11 +172,11 @@ NUMBER_CELL(cell_receiver, last_receiver)
 NUMBER_CELL(cell_size, size)
 NUMBER_CELL(cell_attached, attached)
 
-#define TIME_CELL(function, member)                                                        \
-	static void function(char *text, const struct ipcu_info *info, uid_t self)         \
-	{                                                                                  \
-		(void)self;                                                                \
-		put_time(text, info->member);                                              \
+#define TIME_CELL(function, member)                                                \
+	static void function(char *text, const struct ipcu_info *info, uid_t self) \
+	{                                                                          \
+		(void)self;                                                        \
+		put_time(text, info->member);                                      \
 	}
 TIME_CELL(cell_changed, changed)
 TIME_CELL(cell_send_time, send_time)
@@ -183,27 +185,36 @@ TIME_CELL(cell_attach_time, attach_time)
 TIME_CELL(cell_detach_time, detach_time)
 
 static const struct column all_columns[] = {
-	{ "NAME", cell_name, 0, SCOLS_JSON_STRING, 0, "the name, OWNER/NAME if it is another user's" },
+	{ "NAME", cell_name, 0, SCOLS_JSON_STRING, 0,
+	  "the name, OWNER/NAME if it is another user's" },
 	{ "KIND", cell_kind, 0, SCOLS_JSON_STRING, 0, "queue, semaphore, memory..." },
-	{ "KEY", cell_key, 0, SCOLS_JSON_STRING, 0, "the System V key, for key:KEY and other programs" },
-	{ "ID", cell_id, 0, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "the System V identifier, for id:ID" },
+	{ "KEY", cell_key, 0, SCOLS_JSON_STRING, 0,
+	  "the System V key, for key:KEY and other programs" },
+	{ "ID", cell_id, 0, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "the System V identifier, for id:ID" },
 	{ "OWNER", cell_owner, 0, SCOLS_JSON_STRING, 0, "the user it belongs to" },
 	{ "MODE", cell_mode, 0, SCOLS_JSON_STRING, 0, "permission bits" },
 	{ "STATE", cell_state, 0, SCOLS_JSON_STRING, 0, "what is in it" },
 	{ "GROUP", cell_group, 0, SCOLS_JSON_STRING, 0, "the group it belongs to" },
 	{ "CREATOR", cell_creator, 0, SCOLS_JSON_STRING, 0, "the user who made it" },
-	{ "MESSAGES", cell_messages, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "messages in the queue" },
+	{ "MESSAGES", cell_messages, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "messages in the queue" },
 	{ "BYTES", cell_bytes, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "bytes in the queue" },
-	{ "BYTES-MAX", cell_bytes_max, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "bytes it can hold" },
-	{ "SENDER", cell_sender, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "process that sent last" },
-	{ "RECEIVER", cell_receiver, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "process that received last" },
+	{ "BYTES-MAX", cell_bytes_max, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "bytes it can hold" },
+	{ "SENDER", cell_sender, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "process that sent last" },
+	{ "RECEIVER", cell_receiver, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "process that received last" },
 	{ "SEND-TIME", cell_send_time, QUEUES, SCOLS_JSON_STRING, 0, "when" },
 	{ "RECV-TIME", cell_receive_time, QUEUES, SCOLS_JSON_STRING, 0, "when" },
 	{ "SIZE", cell_size, MEMORY, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "bytes of the segment" },
-	{ "ATTACHED", cell_attached, MEMORY, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "how often it is attached" },
+	{ "ATTACHED", cell_attached, MEMORY, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "how often it is attached" },
 	{ "ATTACH-TIME", cell_attach_time, MEMORY, SCOLS_JSON_STRING, 0, "when it was last" },
 	{ "DETACH-TIME", cell_detach_time, MEMORY, SCOLS_JSON_STRING, 0, "when it was last" },
-	{ "CHANGED", cell_changed, 0, SCOLS_JSON_STRING, 0, "when it was made, or its mode changed" },
+	{ "CHANGED", cell_changed, 0, SCOLS_JSON_STRING, 0,
+	  "when it was made, or its mode changed" },
 };
 #define COLUMN_COUNT (sizeof(all_columns) / sizeof(all_columns[0]))
 #define DEFAULT_COUNT 7
@@ -237,7 +248,8 @@ enum ipcu_result ls_columns(struct ls_view *view, const char *list)
 			    strncasecmp(all_columns[i].name, list, length) == 0)
 				break;
 		if (i == COLUMN_COUNT || view->column_count == LS_COLUMNS_MAX) {
-			ipcu_fail(IPCU_USAGE, "'%.*s' is not a column; --help lists them", (int)length, list);
+			ipcu_fail(IPCU_USAGE, "'%.*s' is not a column; --help lists them",
+				  (int)length, list);
 			return IPCU_USAGE;
 		}
 		view->columns[view->column_count++] = (int)i;
@@ -275,7 +287,8 @@ static bool new_column(struct libscols_table *table, const char *name, int json_
 	size_t i;
 
 	for (i = 0; name[i] && i < sizeof(lower) - 1; i++)
-		lower[i] = (char)(json && name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+		lower[i] =
+			(char)(json && name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
 	lower[i] = '\0';
 	column = scols_table_new_column(table, lower, 0.1, flags);
 	return column && scols_column_set_json_type(column, json_type) == 0;
@@ -301,7 +314,8 @@ struct ls_table *ls_table_new(const struct ls_view *view)
 	for (size_t i = 0; table->table && i < view->column_count; i++) {
 		const struct column *column = &all_columns[view->columns[i]];
 
-		if (!new_column(table->table, column->name, column->json, column->flags, view->json)) {
+		if (!new_column(table->table, column->name, column->json, column->flags,
+				view->json)) {
 			scols_unref_table(table->table);
 			table->table = NULL;
 		}
@@ -352,7 +366,8 @@ static bool add_limit(struct libscols_table *table, const struct ipcu_limit *lim
 	if (limit->has_used)
 		snprintf(used, sizeof(used), "%llu", (unsigned long long)limit->used);
 	if (limit->has_used && limit->limit)
-		snprintf(percent, sizeof(percent), "%.0f%%", 100.0 * (double)limit->used / (double)limit->limit);
+		snprintf(percent, sizeof(percent), "%.0f%%",
+			 100.0 * (double)limit->used / (double)limit->limit);
 	return scols_line_set_data(line, 0, limit->name) == 0 &&
 	       scols_line_set_data(line, 1, limit->description) == 0 &&
 	       scols_line_set_data(line, 2, number) == 0 &&
@@ -388,7 +403,8 @@ enum ipcu_result ls_limits(const struct ls_view *view)
 	table = new_table(view, "limits");
 	ok = table != NULL;
 	for (size_t i = 0; ok && i < sizeof(columns) / sizeof(columns[0]); i++)
-		ok = new_column(table, columns[i].name, columns[i].json, columns[i].flags, view->json);
+		ok = new_column(table, columns[i].name, columns[i].json, columns[i].flags,
+				view->json);
 	for (size_t i = 0; ok && i < count; i++)
 		ok = add_limit(table, &limits[i]);
 	if (ok)

@@ -37,7 +37,8 @@ static int run_for(const struct recv_queues *from, size_t which, const struct ip
 	status = cli_run(options->command, message->body, message->size, started);
 	if (*started)
 		return status;
-	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s", strerror(errno));
+	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
+		     strerror(errno));
 	recv_put_back(from, which, message->type, message->body, message->size);
 	return status;
 }

@@ -19,9 +19,10 @@ enum ipcu_result recv_format_check(const char *format)
 			continue;
 		at++;
 		if (!*at || !strchr(known, *at))
-			return ipcu_fail(IPCU_USAGE,
-					 "'%s' has an unknown %c%c: there are %%b %%t %%s %%q %%%% \\n \\t \\0 \\\\",
-					 format, percent ? '%' : '\\', *at ? *at : ' ');
+			return ipcu_fail(
+				IPCU_USAGE,
+				"'%s' has an unknown %c%c: there are %%b %%t %%s %%q %%%% \\n \\t \\0 \\\\",
+				format, percent ? '%' : '\\', *at ? *at : ' ');
 	}
 	return IPCU_OK;
 }
@@ -38,7 +39,12 @@ static void render_format(const char *format, struct cli_buffer *out, const char
 		if (!*at)
 			return;
 		if (*at++ == '\\') {
-			cli_put(out, *at == 'n' ? "\n" : *at == 't' ? "\t" : *at == '0' ? "\0" : "\\", 1);
+			cli_put(out,
+				*at == 'n'   ? "\n"
+				: *at == 't' ? "\t"
+				: *at == '0' ? "\0"
+					     : "\\",
+				1);
 			continue;
 		}
 		switch (*at) {

@@ -20,7 +20,7 @@
 
 #define BATCH_BYTES (64 * 1024)
 #define ONE_BYTES (12 * 1024) /* over the default of kernel.msgmax */
-#define HEAD sizeof(long) /* in front of the first body, for receive_at */
+#define HEAD sizeof(long)     /* in front of the first body, for receive_at */
 
 struct taken {
 	long type;
@@ -35,9 +35,9 @@ struct batch {
 	struct cli_buffer out;	  /* what other styles make of them */
 	struct taken *taken;
 	size_t count, capacity;
-	uint64_t done; /* messages delivered or in the batch */
-	int status;    /* to exit with */
-	bool over;     /* nothing more is to be taken */
+	uint64_t done;	    /* messages delivered or in the batch */
+	int status;	    /* to exit with */
+	bool over;	    /* nothing more is to be taken */
 	uint64_t waited_at; /* what DONE was when the deadline was set */
 	const struct timespec *deadline;
 	struct timespec storage;
@@ -57,7 +57,8 @@ static void end(struct batch *batch, int status)
 
 static void end_without_memory(struct batch *batch, size_t which)
 {
-	cli_complain(&batch->options->common, batch->options->names[which], NULL, "not enough memory");
+	cli_complain(&batch->options->common, batch->options->names[which], NULL,
+		     "not enough memory");
 	end(batch, IPCU_LIMIT);
 }
 
@@ -95,8 +96,8 @@ static size_t first_unwritten(struct batch *batch, size_t written)
 			finish = one->start + one->size + format->end_size - HEAD;
 		} else {
 			batch->out.used = 0;
-			recv_render(format, &batch->out, batch->options->names[one->which], one->type,
-				    batch->bodies.bytes + one->start, one->size);
+			recv_render(format, &batch->out, batch->options->names[one->which],
+				    one->type, batch->bodies.bytes + one->start, one->size);
 			finish += batch->out.used;
 		}
 		if (finish > written)
@@ -120,7 +121,8 @@ static void flush(struct batch *batch)
 		for (size_t i = first_unwritten(batch, written); i < batch->count; i++) {
 			const struct taken *one = &batch->taken[i];
 
-			put_back(batch, one->which, one->type, batch->bodies.bytes + one->start, one->size);
+			put_back(batch, one->which, one->type, batch->bodies.bytes + one->start,
+				 one->size);
 		}
 	}
 	batch->count = 0;
@@ -219,7 +221,8 @@ static enum ipcu_result take_in_place(struct batch *batch, const struct timespec
 	enum ipcu_result result;
 	size_t size;
 
-	result = ipcu_queue_receive_at(queue, at, room, &big.type, &size, &batch->options->select, deadline);
+	result = ipcu_queue_receive_at(queue, at, room, &big.type, &size, &batch->options->select,
+				       deadline);
 	if (result == IPCU_LIMIT && ipcu_last_error()->errnum == E2BIG) {
 		if (cli_reserve(&batch->bodies, batch->bodies.capacity))
 			return IPCU_OK; /* and again, with more room */
@@ -232,20 +235,22 @@ static enum ipcu_result take_in_place(struct batch *batch, const struct timespec
 		add(batch, 0, big.type, size);
 		return IPCU_OK;
 	}
-	result = ipcu_spill_attach(&queue->object, at, size, true, &big.mapping, &big.body, &big.size);
+	result = ipcu_spill_attach(&queue->object, at, size, true, &big.mapping, &big.body,
+				   &big.size);
 	if (result == IPCU_OK)
 		deliver(batch, 0, &big);
 	ipcu_message_clear(&big);
 	return result;
 }
 
-static enum ipcu_result take_any(struct batch *batch, size_t *which, const struct timespec *deadline)
+static enum ipcu_result take_any(struct batch *batch, size_t *which,
+				 const struct timespec *deadline)
 {
 	struct ipcu_message message = { 0 };
 	enum ipcu_result result;
 
-	result = ipcu_queue_receive_any(batch->from->queues, batch->options->name_count, which, &message,
-					&batch->options->select, deadline);
+	result = ipcu_queue_receive_any(batch->from->queues, batch->options->name_count, which,
+					&message, &batch->options->select, deadline);
 	if (result == IPCU_OK)
 		deliver(batch, *which, &message);
 	ipcu_message_clear(&message);

@@ -69,9 +69,11 @@ static int no_process(const struct sem_options *options, pid_t pid, int errnum)
 {
 	if (errnum == ESRCH || errnum == EINVAL)
 		return cli_status(&options->common, options->words[0],
-				  ipcu_fail(IPCU_NOT_FOUND, "no process %d: it may have ended", (int)pid));
+				  ipcu_fail(IPCU_NOT_FOUND, "no process %d: it may have ended",
+					    (int)pid));
 	return cli_status(&options->common, options->words[0],
-			  ipcu_fail_call("pidfd_open", errnum, "cannot watch process %d", (int)pid));
+			  ipcu_fail_call("pidfd_open", errnum, "cannot watch process %d",
+					 (int)pid));
 }
 
 /* ---- the keeper --------------------------------------------------------- */
@@ -84,7 +86,8 @@ static void close_all_but(int a, int b)
 
 #ifdef SYS_close_range
 	if ((low == 0 || syscall(SYS_close_range, 0u, (unsigned)low - 1, 0) == 0) &&
-	    (high == low + 1 || syscall(SYS_close_range, (unsigned)low + 1, (unsigned)high - 1, 0) == 0) &&
+	    (high == low + 1 ||
+	     syscall(SYS_close_range, (unsigned)low + 1, (unsigned)high - 1, 0) == 0) &&
 	    syscall(SYS_close_range, (unsigned)high + 1, ~0u, 0) == 0)
 		return;
 #endif
@@ -112,8 +115,8 @@ static void become_keeper(int socket, int owner)
 }
 
 __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_options *options,
-					   const struct timespec *deadline, pid_t parent, int socket,
-					   int owner)
+					   const struct timespec *deadline, pid_t parent,
+					   int socket, int owner)
 {
 	struct answer answer = { 0 };
 	struct ipcu_hold hold;
@@ -145,11 +148,19 @@ __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_optio
 
 static const struct argp_option acquire_table[] = {
 	{ NULL, 0, NULL, 0, "What is held:", 1 },
-	SEM_COUNT_OPTION, SEM_UNITS, SEM_SHARED, SEM_EXCLUSIVE_OPTION, SEM_PID, { 0 }
+	SEM_COUNT_OPTION,
+	SEM_UNITS,
+	SEM_SHARED,
+	SEM_EXCLUSIVE_OPTION,
+	SEM_PID,
+	{ 0 },
 };
 
 static const struct argp_child acquire_children[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 
 static const struct argp acquire_argp = {
@@ -164,7 +175,8 @@ static const struct argp acquire_argp = {
 /* The keeper's answer; IPCU_NOT_FOUND: the owner ended first. */
 static enum ipcu_result hear(pid_t pid, int socket, int owner)
 {
-	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN }, { .fd = owner, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN },
+				 { .fd = owner, .events = POLLIN } };
 	struct answer answer;
 	char go = 'g';
 
@@ -180,7 +192,8 @@ static enum ipcu_result hear(pid_t pid, int socket, int owner)
 	if (answer.result == IPCU_NOT_NOW)
 		return ipcu_not_now(ETIMEDOUT);
 	if (answer.result != IPCU_OK) {
-		answer.message[sizeof(answer.message) - 1] = answer.hint[sizeof(answer.hint) - 1] = '\0';
+		answer.message[sizeof(answer.message) - 1] = answer.hint[sizeof(answer.hint) - 1] =
+			'\0';
 		ipcu_fail(answer.result, "%s", answer.message);
 		ipcu_hint("%s", answer.hint);
 		return answer.result;
@@ -236,7 +249,9 @@ int sem_acquire(int argc, char **argv)
 	if (status)
 		goto out;
 	if (!sem->object.named) {
-		ipcu_fail(IPCU_USAGE, "acquire needs a name: a raw set has no table of holders to release from");
+		ipcu_fail(
+			IPCU_USAGE,
+			"acquire needs a name: a raw set has no table of holders to release from");
 		status = cli_status(&options.common, options.words[0], IPCU_USAGE);
 	} else {
 		sem->owner = options.pid;
@@ -255,7 +270,9 @@ out:
 /* ---- release ------------------------------------------------------------ */
 
 static const struct argp_option release_table[] = {
-	{ NULL, 0, NULL, 0, "Whose:", 1 }, SEM_PID, { 0 }
+	{ NULL, 0, NULL, 0, "Whose:", 1 },
+	SEM_PID,
+	{ 0 },
 };
 static const struct argp_child release_children[] = { { &cli_standard, 0, NULL, 0 }, { 0 } };
 
@@ -294,8 +311,10 @@ static enum ipcu_result nothing_held(const struct search *search)
 	const struct ipcu_holder *other = &search->other;
 
 	if (!other->pid)
-		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it", (int)search->pid);
-	ipcu_fail(IPCU_DENIED, "process %d does not hold it: process %d does", (int)search->pid, (int)other->pid);
+		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it",
+				 (int)search->pid);
+	ipcu_fail(IPCU_DENIED, "process %d does not hold it: process %d does", (int)search->pid,
+		  (int)other->pid);
 	if (other->keeper)
 		ipcu_hint("release -P %d releases what that process holds", (int)other->pid);
 	else
@@ -310,13 +329,16 @@ static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 	enum ipcu_result result = IPCU_OK;
 
 	if (keeper < 0)
-		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more", (int)first->pid);
+		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
+				 (int)first->pid);
 	/* The table again, now that its number cannot become another process's. */
 	ipcu_sem_holders(sem, match, &again);
 	if (again.found.keeper != first->found.keeper)
-		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more", (int)first->pid);
+		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
+				   (int)first->pid);
 	else if (syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
-		result = ipcu_fail_call("pidfd_send_signal", errno, "cannot end its keeper, process %d",
+		result = ipcu_fail_call("pidfd_send_signal", errno,
+					"cannot end its keeper, process %d",
 					(int)first->found.keeper);
 	else
 		while (!readable(keeper, -1))

@@ -15,10 +15,14 @@
 #include "sem-verbs.h"
 
 static const struct argp_option table[] = {
-	{ NULL, 0, NULL, 0, "Which semaphore:", 1 }, SEM_INDEX, { 0 }
+	{ NULL, 0, NULL, 0, "Which semaphore:", 1 },
+	SEM_INDEX,
+	{ 0 },
 };
 static const struct argp_child children[] = {
-	{ &cli_json, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_json, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 
 static const struct argp argp = {
@@ -48,7 +52,9 @@ static void put_since(struct cli_buffer *out, time_t when)
 
 static const char *mode_name(enum ipcu_hold_mode mode)
 {
-	return mode == IPCU_HOLD_SHARED ? "shared" : mode == IPCU_HOLD_EXCLUSIVE ? "exclusive" : "units";
+	return mode == IPCU_HOLD_SHARED	     ? "shared"
+	       : mode == IPCU_HOLD_EXCLUSIVE ? "exclusive"
+					     : "units";
 }
 
 static void put_member(struct cli_buffer *out, const char *name, int64_t value)
@@ -98,7 +104,8 @@ static void holder_line(struct report *report, const struct ipcu_holder *holder)
 	char text[80];
 
 	if (!report->holders)
-		cli_put_text(&report->out, "    PID UNITS MODE       SLOT SINCE                    COMMAND\n");
+		cli_put_text(&report->out,
+			     "    PID UNITS MODE       SLOT SINCE                    COMMAND\n");
 	snprintf(text, sizeof(text), "%7d %5u %-9s %5d ", (int)holder->pid, holder->units,
 		 mode_name(holder->mode), holder->slot);
 	cli_put_text(&report->out, text);
@@ -126,9 +133,12 @@ static void put_values(struct report *report, const char *name, const struct ipc
 		int64_t value;
 		bool named, raw;
 	} rows[] = {
-		{ "value", info->value, true, true },	  { "count", info->count, true, false },
-		{ "taken", info->taken, true, false },	  { "held", info->held, true, false },
-		{ "waiters", info->waiters, true, true }, { "semaphores", info->semaphores, false, true },
+		{ "value", info->value, true, true },
+		{ "count", info->count, true, false },
+		{ "taken", info->taken, true, false },
+		{ "held", info->held, true, false },
+		{ "waiters", info->waiters, true, true },
+		{ "semaphores", info->semaphores, false, true },
 		{ "last-pid", info->last_pid, false, true },
 	};
 	struct cli_buffer *out = &report->out;
@@ -187,7 +197,8 @@ int sem_status(int argc, char **argv)
 	if (status)
 		return status;
 	report.json = options.common.json;
-	status = cli_status(&options.common, options.words[0], fill(&report, sem, options.words[0]));
+	status =
+		cli_status(&options.common, options.words[0], fill(&report, sem, options.words[0]));
 	if (!status)
 		fwrite(report.out.bytes, 1, report.out.used, stdout);
 	free(report.out.bytes);

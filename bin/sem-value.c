@@ -15,10 +15,15 @@
 #include "sem-verbs.h"
 
 static const struct argp_child waiting_children[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 static const struct argp_child creating_children[] = {
-	{ &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 
 static bool interrupted(enum ipcu_result result)
@@ -32,8 +37,9 @@ static const struct argp_option create_table[] = {
 	{ NULL, 0, NULL, 0, "What is created:", 1 },
 	SEM_COUNT_OPTION,
 	{ "resize", CLI_RESIZE, NULL, 0,
-	  "change the count of an existing one: fewer units wait until so many are free at once", 1 },
-	{ 0 }
+	  "change the count of an existing one: fewer units wait until so many are free at once",
+	  1 },
+	{ 0 },
 };
 
 static const struct argp create_argp = {
@@ -86,7 +92,10 @@ int sem_create(int argc, char **argv)
 /* ---- wait, post --------------------------------------------------------- */
 
 static const struct argp_option units_table[] = {
-	{ NULL, 0, NULL, 0, "What is taken or given:", 1 }, SEM_UNITS, SEM_INDEX, { 0 }
+	{ NULL, 0, NULL, 0, "What is taken or given:", 1 },
+	SEM_UNITS,
+	SEM_INDEX,
+	{ 0 },
 };
 
 static const struct argp wait_argp = {
@@ -149,7 +158,9 @@ int sem_post(int argc, char **argv)
 /* ---- get, set ----------------------------------------------------------- */
 
 static const struct argp_option index_table[] = {
-	{ NULL, 0, NULL, 0, "Which semaphore:", 1 }, SEM_INDEX, { 0 }
+	{ NULL, 0, NULL, 0, "Which semaphore:", 1 },
+	SEM_INDEX,
+	{ 0 },
 };
 static const struct argp_child get_children[] = { { &cli_standard, 0, NULL, 0 }, { 0 } };
 
@@ -213,7 +224,10 @@ int sem_set(int argc, char **argv)
 /* ---- op ----------------------------------------------------------------- */
 
 static const struct argp_child op_children[] = {
-	{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
+	{ &cli_waiting, 0, NULL, 0 },
+	{ &cli_creating, 0, NULL, 0 },
+	{ &cli_standard, 0, NULL, 0 },
+	{ 0 },
 };
 
 static const struct argp op_argp = {
@@ -243,7 +257,8 @@ static enum ipcu_result parse_op(const char *text, struct sembuf *op)
 	if (length >= sizeof(number) || (at[-1] == '+' && *at == '-'))
 		goto malformed;
 	snprintf(number, sizeof(number), "%.*s", (int)length, at);
-	if (ipcu_parse_number(number, -(int64_t)IPCU_SEM_COUNT_MAX, IPCU_SEM_COUNT_MAX, &delta) != IPCU_OK)
+	if (ipcu_parse_number(number, -(int64_t)IPCU_SEM_COUNT_MAX, IPCU_SEM_COUNT_MAX, &delta) !=
+	    IPCU_OK)
 		goto malformed;
 	*op = (struct sembuf){ (unsigned short)index, (short)delta, 0 };
 	for (at += length; *at; at++) {
@@ -255,7 +270,8 @@ static enum ipcu_result parse_op(const char *text, struct sembuf *op)
 	}
 	return IPCU_OK;
 malformed:
-	return ipcu_fail(IPCU_USAGE, "'%s' is not an operation like 0:-1, 0:-1u, 1:0 or 2:+3n", text);
+	return ipcu_fail(IPCU_USAGE, "'%s' is not an operation like 0:-1, 0:-1u, 1:0 or 2:+3n",
+			 text);
 }
 
 static int operate(const struct sem_options *options, struct sembuf *ops, size_t count)
@@ -291,9 +307,11 @@ int sem_op(int argc, char **argv)
 		return status;
 	ops = calloc((size_t)options.word_count, sizeof(*ops));
 	if (!ops)
-		return cli_status(&options.common, NULL, ipcu_fail_call("malloc", ENOMEM, "cannot start"));
+		return cli_status(&options.common, NULL,
+				  ipcu_fail_call("malloc", ENOMEM, "cannot start"));
 	for (int i = 1; i < options.word_count && !status; i++)
-		status = cli_status(&options.common, options.words[0], parse_op(options.words[i], &ops[i - 1]));
+		status = cli_status(&options.common, options.words[0],
+				    parse_op(options.words[i], &ops[i - 1]));
 	if (!status)
 		status = operate(&options, ops, (size_t)options.word_count - 1);
 	free(ops);

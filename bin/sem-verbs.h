@@ -25,16 +25,31 @@ struct sem_options {
 error_t sem_parse(int key, char *arg, struct argp_state *state);
 
 /* Rows of those tables. */
-#define SEM_UNITS { "units", 'u', "UNITS", 0, "how many units (default 1)", 1 }
-#define SEM_INDEX { "index", 'i', "INDEX", 0, "which semaphore of a raw set (default 0)", 1 }
-#define SEM_COUNT_OPTION                                                                          \
-	{ "count", 'c', "COUNT", 0,                                                               \
-	  "how many units it has: N, or relative to the online CPUs +N, -N or N%", 1 }
-#define SEM_SHARED                                                                                \
-	{ "shared", 's', NULL, 0, "a read-write lock: together with other shared ones", 1 }
-#define SEM_EXCLUSIVE_OPTION { "exclusive", 'x', NULL, 0, "a read-write lock: alone", 1 }
+#define SEM_UNITS                                                         \
+	{                                                                 \
+		"units", 'u', "UNITS", 0, "how many units (default 1)", 1 \
+	}
+#define SEM_INDEX                                                                       \
+	{                                                                               \
+		"index", 'i', "INDEX", 0, "which semaphore of a raw set (default 0)", 1 \
+	}
+#define SEM_COUNT_OPTION                                                                           \
+	{                                                                                          \
+		"count", 'c', "COUNT", 0,                                                          \
+			"how many units it has: N, or relative to the online CPUs +N, -N or N%", 1 \
+	}
+#define SEM_SHARED                                                                              \
+	{                                                                                       \
+		"shared", 's', NULL, 0, "a read-write lock: together with other shared ones", 1 \
+	}
+#define SEM_EXCLUSIVE_OPTION                                             \
+	{                                                                \
+		"exclusive", 'x', NULL, 0, "a read-write lock: alone", 1 \
+	}
 #define SEM_PID                                                                                   \
-	{ "pid", 'P', "PID", 0, "on behalf of this process (default: the calling shell)", 1 }
+	{                                                                                         \
+		"pid", 'P', "PID", 0, "on behalf of this process (default: the calling shell)", 1 \
+	}
 
 /* Parse ARGV for a verb; IPCU_OK and perhaps common.finished, or IPCU_USAGE. */
 int sem_start(const struct argp *argp, int argc, char **argv, struct sem_options *options);

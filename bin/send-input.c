@@ -61,10 +61,11 @@ int send_failed(ipcu_queue *queue, const struct cli_options *options, const char
 		snprintf(error.message, sizeof(error.message), "cannot send: the queue is full%s",
 			 error.errnum == ETIMEDOUT ? ": timed out" : "");
 		if (ipcu_queue_status(queue, &info) == IPCU_OK)
-			snprintf(hint, sizeof(hint),
-				 "%llu messages with %llu of %llu bytes wait to be received; the size of a new queue is kernel.msgmnb",
-				 (unsigned long long)info.messages, (unsigned long long)info.bytes,
-				 (unsigned long long)info.bytes_max);
+			snprintf(
+				hint, sizeof(hint),
+				"%llu messages with %llu of %llu bytes wait to be received; the size of a new queue is kernel.msgmnb",
+				(unsigned long long)info.messages, (unsigned long long)info.bytes,
+				(unsigned long long)info.bytes_max);
 	}
 	cli_complain(options, name, hint, "%s (%llu sent before)", error.message,
 		     (unsigned long long)sent);
@@ -90,8 +91,9 @@ static void show_progress(struct stream *stream, bool last)
 		return;
 	stream->shown = now;
 	seconds = seconds_since(&stream->started, &now);
-	fprintf(stderr, "%s%llu messages, %.1f MiB, %.0f messages/s, %.1f MiB/s%s", terminal ? "\r" : "",
-		(unsigned long long)stream->messages, (double)stream->bytes / 1048576.0,
+	fprintf(stderr, "%s%llu messages, %.1f MiB, %.0f messages/s, %.1f MiB/s%s",
+		terminal ? "\r" : "", (unsigned long long)stream->messages,
+		(double)stream->bytes / 1048576.0,
 		seconds > 0 ? (double)stream->messages / seconds : 0.0,
 		seconds > 0 ? (double)stream->bytes / 1048576.0 / seconds : 0.0,
 		terminal ? last ? "\033[K\n" : "\033[K" : "\n");
@@ -109,7 +111,8 @@ static int send_one(struct stream *stream, char *body, size_t size)
 		result = ipcu_queue_send_at(stream->queue, stream->type, body, size, deadline);
 		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR)
 			show_progress(stream, false);
-	} while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted());
+	} while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR &&
+		 !cli_interrupted());
 	if (result != IPCU_OK)
 		return send_failed(stream->queue, stream->options, stream->name, result,
 				   stream->messages);
@@ -143,9 +146,10 @@ static int make_room(struct stream *stream)
 	char *buffer;
 
 	if (stream->used > IPCU_MESSAGE_MAX) {
-		cli_complain(stream->options, stream->name, "split it, or send where it can be read instead",
-			     "a message on stdin is over %zu bytes (%llu sent before)", IPCU_MESSAGE_MAX,
-			     (unsigned long long)stream->messages);
+		cli_complain(stream->options, stream->name,
+			     "split it, or send where it can be read instead",
+			     "a message on stdin is over %zu bytes (%llu sent before)",
+			     IPCU_MESSAGE_MAX, (unsigned long long)stream->messages);
 		return IPCU_LIMIT;
 	}
 	if (stream->used < stream->capacity)
@@ -175,7 +179,8 @@ static ssize_t read_some(struct stream *stream)
 		if (errno == EINTR && !cli_interrupted())
 			continue;
 		if (errno == EINTR)
-			cli_complain(stream->options, stream->name, NULL, "interrupted (%llu sent before)",
+			cli_complain(stream->options, stream->name, NULL,
+				     "interrupted (%llu sent before)",
 				     (unsigned long long)stream->messages);
 		else
 			cli_complain(stream->options, stream->name, NULL,
@@ -196,7 +201,8 @@ static int send_pieces(struct stream *stream, char separator)
 		if (got < 0)
 			return IPCU_SYSTEM;
 		if (got == 0)
-			return stream->used ? send_one(stream, stream->buffer + HEAD, stream->used) : 0;
+			return stream->used ? send_one(stream, stream->buffer + HEAD, stream->used)
+					    : 0;
 		stream->used += (size_t)got;
 		status = send_complete(stream, (size_t)got, separator);
 		if (!status)
@@ -236,8 +242,9 @@ int send_stdin(ipcu_queue *queue, const struct cli_options *options, const char 
 			  (input->progress == SEND_PROGRESS_AUTO && isatty(STDERR_FILENO));
 	if (stream.progress)
 		cli_tick_start(TICK_MILLISECONDS);
-	status = input->split == SEND_WHOLE ? send_whole(&stream)
-					    : send_pieces(&stream, input->split == SEND_NULL ? '\0' : '\n');
+	status = input->split == SEND_WHOLE
+			 ? send_whole(&stream)
+			 : send_pieces(&stream, input->split == SEND_NULL ? '\0' : '\n');
 	show_progress(&stream, true);
 	if (status == IPCU_OK)
 		send_done(options, name, stream.messages, stream.bytes);

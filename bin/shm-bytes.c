@@ -20,7 +20,8 @@
 static int check_offset(const struct shm_options *options, size_t size, size_t *room)
 {
 	if (options->offset > size) {
-		cli_complain(&options->common, options->name, NULL, "--offset %llu is behind its end: it has %zu bytes",
+		cli_complain(&options->common, options->name, NULL,
+			     "--offset %llu is behind its end: it has %zu bytes",
 			     (unsigned long long)options->offset, size);
 		return IPCU_LIMIT;
 	}
@@ -49,8 +50,8 @@ int shm_read(ipcu_shm *shm, struct shm_options *options)
 	if (status)
 		return status;
 	if (options->has_length && options->length > length) {
-		cli_complain(&options->common, options->name, NULL, "there are %zu bytes, not %llu", length,
-			     (unsigned long long)options->length);
+		cli_complain(&options->common, options->name, NULL, "there are %zu bytes, not %llu",
+			     length, (unsigned long long)options->length);
 		return IPCU_LIMIT;
 	}
 	if (options->has_length)
@@ -92,7 +93,8 @@ static size_t fill(char *data, size_t size, int *errnum)
 		if (done < known && part > IPCU_POPULATE_CHUNK)
 			part = IPCU_POPULATE_CHUNK;
 		if (done < known)
-			ipcu_shm_populate(data + done, part < known - done ? part : known - done, true);
+			ipcu_shm_populate(data + done, part < known - done ? part : known - done,
+					  true);
 		got = read(STDIN_FILENO, data + done, part);
 
 		if (got == 0)
@@ -110,8 +112,8 @@ static size_t fill(char *data, size_t size, int *errnum)
 static int read_failed(const struct shm_options *options, int errnum, const char *consequence)
 {
 	if (errnum != EINTR)
-		cli_complain(&options->common, options->name, NULL, "cannot read standard input: %s: %s",
-			     strerror(errnum), consequence);
+		cli_complain(&options->common, options->name, NULL,
+			     "cannot read standard input: %s: %s", strerror(errnum), consequence);
 	return IPCU_SYSTEM;
 }
 
@@ -132,7 +134,8 @@ int shm_write(ipcu_shm *shm, struct shm_options *options)
 	if (errnum)
 		return read_failed(options, errnum, text);
 	if (done == room && fill(&more, 1, &errnum) == 1) {
-		cli_complain(&options->common, options->name, "ipc-shm load makes it as large as the input is",
+		cli_complain(&options->common, options->name,
+			     "ipc-shm load makes it as large as the input is",
 			     "%s: no more fit, it has %zu bytes", text, size);
 		return IPCU_LIMIT;
 	}

@@ -58,7 +58,8 @@ static int print(const struct shm_options *options, struct cli_buffer *out)
 	return status;
 }
 
-static int print_value(const struct shm_options *options, enum ipcu_type type, union ipcu_value value)
+static int print_value(const struct shm_options *options, enum ipcu_type type,
+		       union ipcu_value value)
 {
 	struct cli_buffer out = { 0 };
 
@@ -77,8 +78,10 @@ int shm_get(ipcu_shm *shm, struct shm_options *options)
 		return failed(options, result);
 	end = options->has_end ? options->end : options->has_index ? options->index + 1 : count;
 	if (end > count || options->index > end) {
-		cli_complain(&options->common, options->name, NULL, "there are no values %llu:%llu: it has %llu",
-			     (unsigned long long)options->index, (unsigned long long)end, (unsigned long long)count);
+		cli_complain(&options->common, options->name, NULL,
+			     "there are no values %llu:%llu: it has %llu",
+			     (unsigned long long)options->index, (unsigned long long)end,
+			     (unsigned long long)count);
 		return IPCU_LIMIT;
 	}
 	for (uint64_t index = options->index; index < end && result == IPCU_OK; index++) {
@@ -105,9 +108,11 @@ int shm_set(ipcu_shm *shm, struct shm_options *options)
 	for (int i = 0; i < options->count && result == IPCU_OK; i++)
 		result = ipcu_value_read(type, options->words[i], &values[i]);
 	/* All or none, as far as room goes. */
-	if (result == IPCU_OK && (options->index > count || (uint64_t)options->count > count - options->index)) {
-		ipcu_fail(IPCU_LIMIT, "no room for %d values from %llu on: it has %llu", options->count,
-			  (unsigned long long)options->index, (unsigned long long)count);
+	if (result == IPCU_OK &&
+	    (options->index > count || (uint64_t)options->count > count - options->index)) {
+		ipcu_fail(IPCU_LIMIT, "no room for %d values from %llu on: it has %llu",
+			  options->count, (unsigned long long)options->index,
+			  (unsigned long long)count);
 		result = IPCU_LIMIT;
 	}
 	for (int i = 0; i < options->count && result == IPCU_OK; i++)
@@ -119,7 +124,8 @@ int shm_set(ipcu_shm *shm, struct shm_options *options)
 /* What is taken away from an unsigned value wraps as a sum does. */
 static enum ipcu_result read_delta(enum ipcu_type type, const char *word, union ipcu_value *delta)
 {
-	bool is_unsigned = type == IPCU_U8 || type == IPCU_U16 || type == IPCU_U32 || type == IPCU_U64;
+	bool is_unsigned =
+		type == IPCU_U8 || type == IPCU_U16 || type == IPCU_U32 || type == IPCU_U64;
 	bool negative = is_unsigned && *word == '-';
 	enum ipcu_result result = ipcu_value_read(type, word + negative, delta);
 
@@ -186,8 +192,8 @@ int shm_wait(ipcu_shm *shm, struct shm_options *options)
 	enum ipcu_result result;
 
 	if (!read_comparison(options->words[0], &comparison)) {
-		cli_complain(&options->common, options->name, NULL, "'%s' is not a comparison: eq ne lt le gt ge",
-			     options->words[0]);
+		cli_complain(&options->common, options->name, NULL,
+			     "'%s' is not a comparison: eq ne lt le gt ge", options->words[0]);
 		return IPCU_USAGE;
 	}
 	result = type_of(shm, &type, &count);

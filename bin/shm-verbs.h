@@ -9,9 +9,9 @@
 struct shm_options {
 	struct cli_options common;
 	const char *name;
-	char **words; /* what follows NAME */
-	int count;    /* of them */
-	int least, most; /* how many there must be; -1: any number */
+	char **words;	  /* what follows NAME */
+	int count;	  /* of them */
+	int least, most;  /* how many there must be; -1: any number */
 	const char *what; /* the words, for messages */
 
 	enum ipcu_type type;

@@ -22,7 +22,7 @@ struct visit {
 	const struct ipcu_barrier_how *how;
 	const struct timespec *deadline;
 	struct ipcu_barrier_state state;
-	bool acting;	 /* holds ACTION, and the action was done for GENERATION */
+	bool acting; /* holds ACTION, and the action was done for GENERATION */
 	uint64_t generation;
 	unsigned slot, place;
 };
@@ -37,7 +37,8 @@ static int do_now(ipcu_barrier *barrier, struct ipcu_steps *steps)
 static enum ipcu_result broken(void)
 {
 	ipcu_fail(IPCU_BROKEN, "the barrier is broken");
-	ipcu_hint("it was aborted, a timeout or an action broke it: ipc-barrier reset makes it whole again");
+	ipcu_hint(
+		"it was aborted, a timeout or an action broke it: ipc-barrier reset makes it whole again");
 	return IPCU_BROKEN;
 }
 
@@ -124,7 +125,8 @@ static int arrive(struct visit *visit, bool locked)
 	unsigned place = 0;
 	int errnum, bits;
 
-	while (place + 2 < visit->barrier->parties && state->values[PLACE + place] >> state->slot & 1)
+	while (place + 2 < visit->barrier->parties &&
+	       state->values[PLACE + place] >> state->slot & 1)
 		place++;
 	visit->slot = state->slot;
 	visit->place = place;
@@ -247,7 +249,8 @@ static enum ipcu_result come(struct visit *visit, unsigned *index)
 			*index = barrier->parties - 1;
 			if (!errnum)
 				return IPCU_OK;
-			if (errnum == EAGAIN && visit->deadline && ipcu_deadline_passed(visit->deadline)) {
+			if (errnum == EAGAIN && visit->deadline &&
+			    ipcu_deadline_passed(visit->deadline)) {
 				unlock(visit);
 				break;
 			}
@@ -286,7 +289,8 @@ static enum ipcu_result come_at_once(struct visit *visit, bool *arrived, unsigne
 	if (errnum == EAGAIN || errnum == EINTR)
 		return IPCU_OK;
 	if (errnum)
-		return ipcu_steps_failed(&visit->barrier->object, errnum, "cannot wait", visit->deadline);
+		return ipcu_steps_failed(&visit->barrier->object, errnum, "cannot wait",
+					 visit->deadline);
 	*arrived = true;
 	*index = visit->place;
 	return stay(visit);
@@ -296,7 +300,9 @@ enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barr
 				   const struct timespec *deadline, unsigned *index)
 {
 	static const struct ipcu_barrier_how plain;
-	struct visit visit = { .barrier = barrier, .how = how ? how : &plain, .deadline = deadline };
+	struct visit visit = { .barrier = barrier,
+			       .how = how ? how : &plain,
+			       .deadline = deadline };
 	unsigned mine = 0;
 	bool arrived;
 	enum ipcu_result result = come_at_once(&visit, &arrived, &mine);

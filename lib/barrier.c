@@ -43,7 +43,8 @@
 #include "deadline.h"
 #include "error.h"
 
-#define GRACE_NANOSECONDS 50000000 /* for a lock that is held for microseconds, whatever the deadline */
+#define GRACE_NANOSECONDS \
+	50000000 /* for a lock that is held for microseconds, whatever the deadline */
 
 /* ---- the kind ------------------------------------------------------------- */
 
@@ -81,7 +82,8 @@ static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state
 	if (!state->values)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot read the barrier");
 	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0)
-		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno, "cannot read the barrier");
+		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno,
+				      "cannot read the barrier");
 	for (unsigned slot = 0; slot < IPCU_BARRIER_SLOTS; slot++)
 		if (state->values[GATE + slot] == 1) {
 			open++;
@@ -89,7 +91,8 @@ static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state
 		}
 	if (open != 1 || state->values[ARRIVED + state->slot] >= parties ||
 	    state->values[BROKEN + state->slot] > 1) {
-		ipcu_fail(IPCU_SYSTEM, "the barrier is damaged: another program changed its semaphores");
+		ipcu_fail(IPCU_SYSTEM,
+			  "the barrier is damaged: another program changed its semaphores");
 		ipcu_hint("remove it with ipc-rm -f and create it again");
 		return IPCU_SYSTEM;
 	}
@@ -152,12 +155,14 @@ static enum ipcu_result check_opened(const struct ipcu_object *object, unsigned 
 	uint64_t has = object->definition[0];
 
 	if (parties && has != parties) {
-		ipcu_fail(IPCU_CONFLICT, "it has %llu parties, not %u", (unsigned long long)has, parties);
+		ipcu_fail(IPCU_CONFLICT, "it has %llu parties, not %u", (unsigned long long)has,
+			  parties);
 		ipcu_hint("use another name, or remove it with ipc-rm to create it anew");
 		return IPCU_CONFLICT;
 	}
 	if (!has_parties(object->id, has))
-		return ipcu_fail(IPCU_SYSTEM, "the barrier is damaged: its set does not fit %llu parties",
+		return ipcu_fail(IPCU_SYSTEM,
+				 "the barrier is damaged: its set does not fit %llu parties",
 				 (unsigned long long)has);
 	return IPCU_OK;
 }
@@ -170,11 +175,13 @@ enum ipcu_result ipcu_barrier_open(ipcu_barrier **out, const char *name, unsigne
 	enum ipcu_result result;
 
 	if (parties > IPCU_PARTIES_MAX)
-		return ipcu_fail(IPCU_USAGE, "a barrier has 1 to %d parties, not %u", IPCU_PARTIES_MAX, parties);
+		return ipcu_fail(IPCU_USAGE, "a barrier has 1 to %d parties, not %u",
+				 IPCU_PARTIES_MAX, parties);
 	barrier = calloc(1, sizeof(*barrier));
 	if (!barrier)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
-	result = ipcu_steps_open(&barrier->object, &ipcu_barrier_ops, name, how, parties ? definition : NULL);
+	result = ipcu_steps_open(&barrier->object, &ipcu_barrier_ops, name, how,
+				 parties ? definition : NULL);
 	if (result == IPCU_OK)
 		result = check_opened(&barrier->object, parties);
 	else if (result == IPCU_NOT_FOUND && !parties)
@@ -213,7 +220,8 @@ enum ipcu_result ipcu_barrier_lock(ipcu_barrier *barrier, const struct timespec 
 	ipcu_step(&steps, LOCK, -1, SEM_UNDO);
 	errnum = ipcu_steps_do(barrier->object.id, &steps,
 			       deadline && ipcu_deadline_passed(deadline) ? &grace : deadline);
-	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot lock the barrier", deadline)
+	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot lock the barrier",
+					  deadline)
 		      : IPCU_OK;
 }
 
@@ -260,7 +268,9 @@ static enum ipcu_result break_open(ipcu_barrier *barrier, struct ipcu_barrier_st
 		ipcu_step(&steps, BROKEN + state->slot, 1, 0);
 		errnum = ipcu_steps_do(barrier->object.id, &steps, NULL);
 	}
-	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot break the barrier", NULL) : IPCU_OK;
+	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot break the barrier",
+					  NULL)
+		      : IPCU_OK;
 }
 
 enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier)
@@ -308,7 +318,8 @@ enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
 	}
 	free(state.values);
 	if (result == IPCU_OK && errnum)
-		return ipcu_steps_failed(&barrier->object, errnum, "cannot reset the barrier", NULL);
+		return ipcu_steps_failed(&barrier->object, errnum, "cannot reset the barrier",
+					 NULL);
 	return result;
 }
 
@@ -328,7 +339,8 @@ enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_
 	return result;
 }
 
-enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn, void *context)
+enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn,
+				      void *context)
 {
 	struct ipcu_barrier_state state = { 0 };
 	enum ipcu_result result = ipcu_barrier_look(barrier, &state);

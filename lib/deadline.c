@@ -112,8 +112,8 @@ int ipcu_signal(void)
 	for (int candidate = SIGRTMAX; !signo && candidate >= SIGRTMIN; candidate--) {
 		struct sigaction current;
 
-		if (sigaction(candidate, NULL, &current) == 0 &&
-		    current.sa_handler == SIG_DFL && take_signal(candidate))
+		if (sigaction(candidate, NULL, &current) == 0 && current.sa_handler == SIG_DFL &&
+		    take_signal(candidate))
 			signo = candidate;
 	}
 	atomic_store(&chosen, signo);

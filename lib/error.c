@@ -75,7 +75,7 @@ enum ipcu_result ipcu_not_now(int errnum)
 	last.call[0] = '\0';
 	last.hint[0] = '\0';
 	strcpy(last.message, errnum == ETIMEDOUT ? "timed out"
-			   : errnum == EINTR	 ? "interrupted by a signal"
+			     : errnum == EINTR	 ? "interrupted by a signal"
 						 : "not now");
 	return IPCU_NOT_NOW;
 }

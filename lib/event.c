@@ -76,7 +76,8 @@ static enum ipcu_result look(const struct ipcu_object *object, int id, struct st
 	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0) {
 		if (errno == EACCES && object)
 			return ipcu_object_denied(object, "semctl", "cannot read the event");
-		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno, "cannot read the event");
+		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno,
+				      "cannot read the event");
 	}
 	state->generation = state->values[HIGH] * (uint64_t)IPCU_DIGIT + state->values[LOW];
 	state->slot = (unsigned)(state->generation % SLOTS);
@@ -139,7 +140,8 @@ enum ipcu_result ipcu_event_open(ipcu_event **out, const char *name, const struc
 		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
 	result = ipcu_steps_open(&event->object, &ipcu_event_ops, name, how, definition);
 	if (result == IPCU_OK && !is_event(event->object.id))
-		result = ipcu_fail(IPCU_SYSTEM, "the event is damaged: it is another set of semaphores");
+		result = ipcu_fail(IPCU_SYSTEM,
+				   "the event is damaged: it is another set of semaphores");
 	if (result != IPCU_OK) {
 		free(event);
 		return result;
@@ -174,12 +176,14 @@ static enum ipcu_result change(ipcu_event *event, bool when_set, bool open, bool
 		ipcu_step(&steps, GATE + state.slot, open ? -1 : 0, IPC_NOWAIT);
 		if (next) {
 			ipcu_step_count(&steps, LOW, state.values[LOW], state.values[HIGH]);
-			state.generation = (state.generation + 1) % ((uint64_t)IPCU_DIGIT * IPCU_DIGIT);
+			state.generation =
+				(state.generation + 1) % ((uint64_t)IPCU_DIGIT * IPCU_DIGIT);
 			ipcu_step(&steps, GATE + (unsigned)(state.generation % SLOTS), 1, 0);
 		}
 		errnum = ipcu_steps_do(event->object.id, &steps, NULL);
 	}
-	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot change the event", NULL) : IPCU_OK;
+	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot change the event", NULL)
+		      : IPCU_OK;
 }
 
 enum ipcu_result ipcu_event_set(ipcu_event *event)
@@ -197,7 +201,8 @@ enum ipcu_result ipcu_event_pulse(ipcu_event *event)
 	return change(event, false, true, true);
 }
 
-enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket, const struct timespec *deadline)
+enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket,
+				 const struct timespec *deadline)
 {
 	uint64_t first = ticket ? *ticket : 0;
 	int errnum = EAGAIN;
@@ -219,13 +224,15 @@ enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket, const stru
 			return IPCU_OK;
 		if (deadline && ipcu_deadline_passed(deadline))
 			return ipcu_steps_failed(&event->object, EAGAIN, "cannot wait", deadline);
-		if (deadline && (deadline->tv_sec < slice.tv_sec ||
-				 (deadline->tv_sec == slice.tv_sec && deadline->tv_nsec < slice.tv_nsec)))
+		if (deadline &&
+		    (deadline->tv_sec < slice.tv_sec ||
+		     (deadline->tv_sec == slice.tv_sec && deadline->tv_nsec < slice.tv_nsec)))
 			until = deadline;
 		ipcu_step(&steps, GATE + state.slot, 0, 0);
 		errnum = ipcu_steps_do(event->object.id, &steps, until);
 	}
-	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot wait", deadline) : IPCU_OK;
+	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot wait", deadline)
+		      : IPCU_OK;
 }
 
 enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *info)

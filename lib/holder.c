@@ -38,8 +38,8 @@
 
 #define MAGIC UINT64_C(0x73646c6f68637069) /* "ipcholds" */
 #define NANO 1000000000
-#define PID_BITS 22			   /* the kernel's own limit is 2^22 */
-#define TRIES 5000			   /* of a millisecond, until somebody has finished dying */
+#define PID_BITS 22 /* the kernel's own limit is 2^22 */
+#define TRIES 5000  /* of a millisecond, until somebody has finished dying */
 
 struct holder_entry {
 	_Atomic uint64_t holder;    /* its number, and in the upper bits when; 0: free */
@@ -55,10 +55,11 @@ _Static_assert(sizeof(struct holder_entry) == 64, "the layout is shared between 
 struct holder_table {
 	_Atomic uint64_t magic; /* 0 until its maker has seen it */
 	_Atomic uint32_t high;	/* entries from here on were never used; only a hint */
-	char reserved[116]; /* makes the size one that nobody else is likely to use */
+	char reserved[116];	/* makes the size one that nobody else is likely to use */
 	struct holder_entry entries[IPCU_SEM_COUNT_MAX];
 };
-_Static_assert(sizeof(struct holder_table) == 128 + 64 * 32767, "the layout is shared between processes");
+_Static_assert(sizeof(struct holder_table) == 128 + 64 * 32767,
+	       "the layout is shared between processes");
 
 static pid_t pid_of(uint64_t word)
 {
@@ -109,12 +110,15 @@ enum ipcu_result ipcu_holders_attach(int set, bool writable, struct holder_table
 
 		ipcu_fail_call("shmget", errnum, "no table of holders");
 		if (errnum == ENOENT)
-			ipcu_hint("somebody removed it; it comes back when user %lu uses the semaphore",
-				  (unsigned long)perm.cuid);
+			ipcu_hint(
+				"somebody removed it; it comes back when user %lu uses the semaphore",
+				(unsigned long)perm.cuid);
 		return ipcu_last_error()->result;
 	}
 	if (!is_table(id, &perm))
-		return ipcu_fail(IPCU_CONFLICT, "another program's segment %d has the key of its table of holders", id);
+		return ipcu_fail(IPCU_CONFLICT,
+				 "another program's segment %d has the key of its table of holders",
+				 id);
 	table = shmat(id, NULL, writable ? 0 : SHM_RDONLY);
 	if (table == (void *)-1)
 		return ipcu_fail_call("shmat", errno, "no table of holders");
@@ -180,17 +184,18 @@ static bool surely_free(uint64_t word)
 
 static bool is_free(uint64_t word)
 {
-	return word == 0 || pid_of(word) <= 0 ||
-	       ipcu_process_ended(pid_of(word), word >> PID_BITS);
+	return word == 0 || pid_of(word) <= 0 || ipcu_process_ended(pid_of(word), word >> PID_BITS);
 }
 
 /* Take the first entry of COUNT that FREE says is; -1 if there is none. */
-static int take_entry(struct holder_table *table, unsigned count, uint64_t self, bool (*free)(uint64_t))
+static int take_entry(struct holder_table *table, unsigned count, uint64_t self,
+		      bool (*free)(uint64_t))
 {
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t word = atomic_load(&table->entries[i].holder);
 
-		if (free(word) && atomic_compare_exchange_strong(&table->entries[i].holder, &word, self))
+		if (free(word) &&
+		    atomic_compare_exchange_strong(&table->entries[i].holder, &word, self))
 			return (int)i;
 	}
 	return -1;
@@ -233,8 +238,9 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 		nanosleep(&pause, NULL);
 	}
 	ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: there are units, but no slot");
-	ipcu_hint("somebody who may write the semaphore has filled it, or /proc hides who has ended (hidepid); "
-		  "remove and create it again");
+	ipcu_hint(
+		"somebody who may write the semaphore has filled it, or /proc hides who has ended (hidepid); "
+		"remove and create it again");
 	return IPCU_SYSTEM;
 }
 

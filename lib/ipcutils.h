@@ -57,24 +57,26 @@ extern "C" {
 
 /* What a call came to. The numbers are the commands' exit statuses. */
 enum ipcu_result {
-	IPCU_OK = 0,        /* done */
-	IPCU_NOT_NOW = 1,   /* timed out (errnum ETIMEDOUT), would block (EAGAIN), interrupted (EINTR) */
-	IPCU_USAGE = 2,     /* an argument is malformed; nothing was done */
+	IPCU_OK = 0, /* done */
+	IPCU_NOT_NOW =
+		1, /* timed out (errnum ETIMEDOUT), would block (EAGAIN), interrupted (EINTR) */
+	IPCU_USAGE = 2,	    /* an argument is malformed; nothing was done */
 	IPCU_NOT_FOUND = 3, /* no such object, or it was removed while waiting */
 	IPCU_DENIED = 4,    /* permission denied */
-	IPCU_LIMIT = 5,     /* too large, no space, too many objects */
-	IPCU_BROKEN = 6,    /* the other side died or cheated: broken barrier, cut pipe, forged message */
-	IPCU_CONFLICT = 7,  /* exists as another kind or definition, or is in use */
-	IPCU_SYSTEM = 8     /* any other system error */
+	IPCU_LIMIT = 5,	    /* too large, no space, too many objects */
+	IPCU_BROKEN =
+		6, /* the other side died or cheated: broken barrier, cut pipe, forged message */
+	IPCU_CONFLICT = 7, /* exists as another kind or definition, or is in use */
+	IPCU_SYSTEM = 8	   /* any other system error */
 };
 
 /* The last error of the calling thread. */
 struct ipcu_error {
 	enum ipcu_result result; /* what the failed call returned */
-	int errnum;              /* errno of the failed system call, or 0 */
-	char call[32];           /* the failed system call, "" if none */
-	char message[256];       /* "WHAT: WHY", no newline */
-	char hint[512];          /* what to do about it, or "" */
+	int errnum;		 /* errno of the failed system call, or 0 */
+	char call[32];		 /* the failed system call, "" if none */
+	char message[256];	 /* "WHAT: WHY", no newline */
+	char hint[512];		 /* what to do about it, or "" */
 };
 
 /* The last error of the calling thread: never NULL; valid until the thread ends, rewritten by its next failing call. */
@@ -136,7 +138,7 @@ const char *ipcu_kind_name(enum ipcu_kind kind);
 enum ipcu_create {
 	IPCU_CREATE_NAMES = 0, /* a plain NAME is created on first use, a raw key is not */
 	IPCU_CREATE_NEVER,
-	IPCU_CREATE_ALWAYS     /* a raw key: or ftok: too */
+	IPCU_CREATE_ALWAYS /* a raw key: or ftok: too */
 };
 
 /* How to open. NULL stands for all zero. */
@@ -173,9 +175,9 @@ struct ipcu_message {
 	long type;
 	size_t size; /* bytes */
 	const void *body;
-	void *buffer;    /* the library's own */
+	void *buffer;	 /* the library's own */
 	size_t capacity; /* the library's own */
-	void *mapping;   /* the library's own */
+	void *mapping;	 /* the library's own */
 };
 
 /* Free what the message holds and make it all zero again. */
@@ -184,7 +186,7 @@ void ipcu_message_clear(struct ipcu_message *message);
 /* Which messages a receive takes; NULL stands for all zero. */
 enum ipcu_pick {
 	IPCU_PICK_FIRST = 0, /* whatever is first */
-	IPCU_PICK_TYPE,      /* the first of TYPE */
+	IPCU_PICK_TYPE,	     /* the first of TYPE */
 	IPCU_PICK_MAX_TYPE,  /* the first of the lowest type that is <= TYPE */
 	IPCU_PICK_NOT_TYPE   /* the first of any type but TYPE */
 };
@@ -350,7 +352,8 @@ enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_
 
 /* Call FN for each process that waits, with its index. Results as ipcu_barrier_status. */
 typedef void (*ipcu_barrier_waiter_fn)(pid_t pid, unsigned index, void *context);
-enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn, void *context);
+enum ipcu_result ipcu_barrier_waiters(ipcu_barrier *barrier, ipcu_barrier_waiter_fn fn,
+				      void *context);
 
 /* ---------------------------------------------------------------------- */
 /* Events: semop(2)                                                        */
@@ -386,7 +389,8 @@ enum ipcu_result ipcu_event_pulse(ipcu_event *event);
  * IPCU_OK; IPCU_NOT_NOW: not until the deadline, or a signal handler ran;
  * IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM.
  */
-enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket, const struct timespec *deadline);
+enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket,
+				 const struct timespec *deadline);
 
 struct ipcu_event_info {
 	bool set;
@@ -498,13 +502,13 @@ enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct tim
 
 struct ipcu_sem_info {
 	bool named;
-	unsigned value;      /* free */
-	unsigned count;      /* all; of a raw set 0, as the next two */
-	unsigned taken;      /* for good */
-	unsigned held;       /* count = value + taken + held */
+	unsigned value;	     /* free */
+	unsigned count;	     /* all; of a raw set 0, as the next two */
+	unsigned taken;	     /* for good */
+	unsigned held;	     /* count = value + taken + held */
 	unsigned waiters;    /* processes */
 	unsigned semaphores; /* in the set */
-	pid_t last_pid;      /* that changed the value */
+	pid_t last_pid;	     /* that changed the value */
 };
 /* All of one instant but the waiters. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
 enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info);
@@ -517,7 +521,7 @@ struct ipcu_holder {
 	unsigned units;
 	int slot;
 	struct timespec since; /* by CLOCK_REALTIME */
-	const char *command; /* its command line; valid during the callback */
+	const char *command;   /* its command line; valid during the callback */
 };
 typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
 
@@ -588,8 +592,8 @@ typedef struct ipcu_shm ipcu_shm;
 /* What there should be. NULL, and COUNT 0, create nothing. */
 struct ipcu_shm_layout {
 	enum ipcu_type type; /* of a segment of bytes, or another program's: how to see it */
-	uint64_t count;      /* values, or bytes, if this call creates it */
-	bool exact;          /* it is a conflict if it has another type or count */
+	uint64_t count;	     /* values, or bytes, if this call creates it */
+	bool exact;	     /* it is a conflict if it has another type or count */
 };
 
 /*
@@ -600,8 +604,8 @@ struct ipcu_shm_layout {
  * Results: those of names; IPCU_CONFLICT also if it has another type, or with EXACT another count;
  * IPCU_LIMIT also: larger than the kernel allows.
  */
-enum ipcu_result ipcu_shm_open(ipcu_shm **shm, const char *name, const struct ipcu_shm_layout *layout,
-			       const struct ipcu_open *how);
+enum ipcu_result ipcu_shm_open(ipcu_shm **shm, const char *name,
+			       const struct ipcu_shm_layout *layout, const struct ipcu_open *how);
 
 /* Detach, and release the handle, not the segment. NULL is allowed. */
 void ipcu_shm_close(ipcu_shm *shm);
@@ -627,7 +631,8 @@ void ipcu_shm_changed(ipcu_shm *shm, size_t offset, size_t length);
  */
 enum ipcu_result ipcu_shm_get(ipcu_shm *shm, uint64_t index, union ipcu_value *value);
 enum ipcu_result ipcu_shm_set(ipcu_shm *shm, uint64_t index, union ipcu_value value);
-enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value delta, union ipcu_value *value);
+enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value delta,
+			      union ipcu_value *value);
 enum ipcu_result ipcu_shm_compare_set(ipcu_shm *shm, uint64_t index, union ipcu_value expected,
 				      union ipcu_value desired, union ipcu_value *found);
 
@@ -667,7 +672,7 @@ enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm);
 struct ipcu_shm_info {
 	uint64_t size; /* bytes */
 	enum ipcu_type type;
-	uint64_t count;    /* values, or bytes */
+	uint64_t count;	   /* values, or bytes */
 	uint64_t attached; /* by others than this handle */
 	pid_t locked_by;   /* 0: nobody */
 	unsigned lock_waiting;
@@ -698,7 +703,8 @@ void ipcu_shm_stage_close(ipcu_shm_stage *stage);
  * Results: those of names; IPCU_USAGE also for a raw key; IPCU_DENIED also if the namespace is another user's;
  * IPCU_CONFLICT also if the bytes are no whole number of its type's values.
  */
-enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *name, const struct ipcu_open *how);
+enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *name,
+				  const struct ipcu_open *how);
 
 /* ---------------------------------------------------------------------- */
 /* Looking                                                                 */
@@ -706,18 +712,18 @@ enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *name, const
 
 /* One object, as ipcu_list shows it. Valid during the callback. */
 struct ipcu_info {
-	const char *name;  /* without owner, or NULL: it has none */
+	const char *name;    /* without owner, or NULL: it has none */
 	enum ipcu_kind kind; /* of an unnamed set or segment: semaphore, memory */
 	key_t key;
 	int id;
 	uid_t owner, creator; /* creator is whose namespace a name is in */
 	gid_t group;
-	mode_t mode;       /* permission bits */
-	bool gone;         /* the name is there, the object was removed behind its back */
-	bool internal;     /* the library's own, without a name */
-	const char *purpose; /* of an internal one: "registry of names"; static storage */
+	mode_t mode;		/* permission bits */
+	bool gone;		/* the name is there, the object was removed behind its back */
+	bool internal;		/* the library's own, without a name */
+	const char *purpose;	/* of an internal one: "registry of names"; static storage */
 	uint64_t definition[4]; /* as recorded: count, parties, type and length */
-	int64_t changed;   /* seconds since 1970: created or its mode changed */
+	int64_t changed;	/* seconds since 1970: created or its mode changed */
 	/* queue */
 	uint64_t messages, bytes, bytes_max;
 	pid_t last_sender, last_receiver;
@@ -753,10 +759,10 @@ enum ipcu_result ipcu_list_one(const char *name, ipcu_list_fn fn, void *context)
 
 /* One kernel limit. All strings have static storage. */
 struct ipcu_limit {
-	const char *name;        /* "MSGMNI" */
+	const char *name;	 /* "MSGMNI" */
 	const char *description; /* "queues" */
-	const char *sysctl;      /* "kernel.msgmni" */
-	const char *unit;        /* "objects", "bytes", "pages", ... */
+	const char *sysctl;	 /* "kernel.msgmni" */
+	const char *unit;	 /* "objects", "bytes", "pages", ... */
 	uint64_t limit;
 	bool has_used;
 	uint64_t used;

@@ -104,7 +104,7 @@ struct seen {
 	struct {
 		enum ipcu_family family;
 		int id;
-	} *items;
+	} * items;
 	size_t count, capacity;
 	bool sorted;
 };
@@ -169,7 +169,8 @@ static enum ipcu_result list_names(uid_t user, ipcu_list_fn fn, void *context, s
 		if (record.state != IPCU_RECORD_LIVE)
 			continue;
 		describe(&info, &registry, name, &record);
-		if (!info.gone && seen && (!see(seen, family_of(&record), info.id) || !see_lock(seen, &record)))
+		if (!info.gone && seen &&
+		    (!see(seen, family_of(&record), info.id) || !see_lock(seen, &record)))
 			result = ipcu_fail_call("malloc", ENOMEM, "cannot list");
 		else
 			result = fn(&info, context);
@@ -290,7 +291,7 @@ static enum ipcu_result collect_owner(const struct ipcu_info *info, void *contex
 static enum ipcu_result unnamed_only(const struct ipcu_info *info, void *context)
 {
 	struct all_context *all = context;
-	enum ipcu_family family = info->kind == IPCU_KIND_QUEUE	 ? IPCU_FAMILY_QUEUE
+	enum ipcu_family family = info->kind == IPCU_KIND_QUEUE	   ? IPCU_FAMILY_QUEUE
 				  : info->kind == IPCU_KIND_MEMORY ? IPCU_FAMILY_SEGMENT
 								   : IPCU_FAMILY_SET;
 
@@ -324,14 +325,17 @@ enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *co
 
 static enum ipcu_result list_raw(const struct ipcu_name *name, ipcu_list_fn fn, void *context)
 {
-	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE, IPCU_KIND_MEMORY };
+	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
+						IPCU_KIND_MEMORY };
 	enum ipcu_result result = IPCU_OK;
 	int found = 0;
 
-	for (int family = IPCU_FAMILY_QUEUE; family <= IPCU_FAMILY_SEGMENT && result == IPCU_OK; family++) {
+	for (int family = IPCU_FAMILY_QUEUE; family <= IPCU_FAMILY_SEGMENT && result == IPCU_OK;
+	     family++) {
 		struct ipcu_info info = { .kind = kinds[family] };
-		int id = name->form == IPCU_NAME_ID ? name->id
-						    : ipcu_family_get((enum ipcu_family)family, name->key);
+		int id = name->form == IPCU_NAME_ID
+				 ? name->id
+				 : ipcu_family_get((enum ipcu_family)family, name->key);
 
 		if (id < 0 || !fill(&info, (enum ipcu_family)family, id))
 			continue;

@@ -178,9 +178,11 @@ static int give(const ipcu_sem *sem, const struct ipcu_hold *hold)
 	return ipcu_sem_until(sem->object.id, ops, hold->mode == IPCU_HOLD_EXCLUSIVE ? 2 : 1, NULL);
 }
 
-static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const struct timespec *deadline)
+static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold,
+				const struct timespec *deadline)
 {
-	struct request request = { .units = hold->units, .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
+	struct request request = { .units = hold->units,
+				   .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
 	struct holder_table *table;
 	enum ipcu_result result = ipcu_sem_table(sem, &table);
 	int count;
@@ -205,25 +207,29 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold, const str
 enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct timespec *deadline,
 				  struct ipcu_hold *hold)
 {
-	struct ipcu_hold new = { .mode = IPCU_HOLD_UNITS, .units = units, .slot = -1, .pid = getpid() };
+	struct ipcu_hold new = {
+		.mode = IPCU_HOLD_UNITS, .units = units, .slot = -1, .pid = getpid()
+	};
 	enum ipcu_result result;
 
 	if (units == 0 || units > IPCU_SEM_COUNT_MAX)
 		return ipcu_fail(IPCU_USAGE, "units are 1 to %u", IPCU_SEM_COUNT_MAX);
-	result = sem->object.named ? acquire(sem, &new, deadline) : take_raw(sem, units, SEM_UNDO, deadline);
+	result = sem->object.named ? acquire(sem, &new, deadline)
+				   : take_raw(sem, units, SEM_UNDO, deadline);
 	if (result == IPCU_OK)
 		*hold = new;
 	return result;
 }
 
-static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode, const struct timespec *deadline,
-			     struct ipcu_hold *hold)
+static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode,
+			     const struct timespec *deadline, struct ipcu_hold *hold)
 {
 	struct ipcu_hold new = { .mode = mode, .units = 1, .slot = -1, .pid = getpid() };
 	enum ipcu_result result;
 
 	if (!sem->object.named) {
-		ipcu_fail(IPCU_USAGE, "only a named semaphore is a read-write lock: a raw set has no count");
+		ipcu_fail(IPCU_USAGE,
+			  "only a named semaphore is a read-write lock: a raw set has no count");
 		ipcu_hint("say how many units to hold with -u");
 		return IPCU_USAGE;
 	}
@@ -233,7 +239,8 @@ static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode, const stru
 	return result;
 }
 
-enum ipcu_result ipcu_lock_shared(ipcu_sem *sem, const struct timespec *deadline, struct ipcu_hold *hold)
+enum ipcu_result ipcu_lock_shared(ipcu_sem *sem, const struct timespec *deadline,
+				  struct ipcu_hold *hold)
 {
 	return lock(sem, IPCU_HOLD_SHARED, deadline, hold);
 }

@@ -76,7 +76,8 @@ static enum ipcu_result check_plain(const char *name)
 		if (*at == ' ' || *at == '/' || *at == ':') {
 			ipcu_fail(IPCU_USAGE, "a name cannot hold '%c'", *at);
 			if (*at == ':')
-				ipcu_hint("the forms with a colon are key:KEY, id:ID and ftok:PATH[:P]");
+				ipcu_hint(
+					"the forms with a colon are key:KEY, id:ID and ftok:PATH[:P]");
 			return IPCU_USAGE;
 		}
 	}

@@ -27,11 +27,7 @@
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 {
 	static const struct ipcu_kind_ops *const all[] = {
-		&ipcu_barrier_ops,
-		&ipcu_event_ops,
-		&ipcu_queue_ops,
-		&ipcu_sem_ops,
-		&ipcu_shm_ops,
+		&ipcu_barrier_ops, &ipcu_event_ops, &ipcu_queue_ops, &ipcu_sem_ops, &ipcu_shm_ops,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -103,7 +99,8 @@ static enum ipcu_result look_up(struct ipcu_object *object, struct ipcu_registry
 
 	*vanished = false;
 	for (int attempt = 0; result == IPCU_OK && attempt < REPLACED_MAX; attempt++) {
-		there = ipcu_object_verify(registry, object->name, &record, &object->id, &object->perm);
+		there = ipcu_object_verify(registry, object->name, &record, &object->id,
+					   &object->perm);
 		if (there && object->id == record.id)
 			break;
 		/* Vanished, or made anew on its key; or its name was just given to another one. */
@@ -219,7 +216,8 @@ static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *r
 		memcpy(attempt.record.definition, definition, sizeof(attempt.record.definition));
 
 	for (unsigned i = 0; i < IPCU_CANDIDATES && result == IPCU_CONFLICT; i++)
-		result = make_on(object, &attempt, ipcu_name_derive(object->owner, object->name, i));
+		result =
+			make_on(object, &attempt, ipcu_name_derive(object->owner, object->name, i));
 	if (result == IPCU_OK)
 		return IPCU_OK;
 	ipcu_registry_drop(registry, object->name);
@@ -285,7 +283,8 @@ static enum ipcu_result open_raw(struct ipcu_object *object, const struct ipcu_n
 		object->id = ipcu_family_get(ops->family, name->key);
 		if (object->id < 0 && errno == ENOENT && how->create == IPCU_CREATE_ALWAYS) {
 			object->created = true;
-			object->id = ops->create(name->key, IPC_CREAT | (int)(how->mode ? how->mode : 0600),
+			object->id = ops->create(name->key,
+						 IPC_CREAT | (int)(how->mode ? how->mode : 0600),
 						 definition);
 			if (object->id < 0)
 				return ipcu_fail_call(ops->call, errno, "cannot create it");
@@ -304,7 +303,8 @@ static enum ipcu_result open_raw(struct ipcu_object *object, const struct ipcu_n
 		return IPCU_OK;
 	}
 	if (errno == EINVAL || errno == EIDRM)
-		return ipcu_fail(IPCU_NOT_FOUND, "no %s has this identifier", ipcu_kind_name(ops->kind));
+		return ipcu_fail(IPCU_NOT_FOUND, "no %s has this identifier",
+				 ipcu_kind_name(ops->kind));
 	return ipcu_fail_call(ops->call, errno, "cannot open it");
 }
 

@@ -58,9 +58,9 @@ struct ipcu_object {
 	const struct ipcu_kind_ops *ops;
 	int id;
 	key_t key;
-	bool named; /* by a NAME, in a registry; otherwise a foreign program's */
+	bool named;   /* by a NAME, in a registry; otherwise a foreign program's */
 	bool created; /* by this call */
-	uid_t owner; /* of the namespace */
+	uid_t owner;  /* of the namespace */
 	char name[IPCU_NAME_MAX + 1];
 	struct ipc_perm perm;
 	uint64_t definition[4];

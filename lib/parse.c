@@ -69,9 +69,10 @@ enum ipcu_result ipcu_parse_any_base(const char *text, uint64_t max, uint64_t *v
 	uint64_t number;
 
 	if (!digits(text + (hex ? 2 : 0), hex ? 16 : octal ? 8 : 10, &number) || number > max)
-		return ipcu_fail(IPCU_USAGE,
-				 "'%s' is not a number (decimal, 0x hexadecimal or 0 octal) up to %llu",
-				 text, (unsigned long long)max);
+		return ipcu_fail(
+			IPCU_USAGE,
+			"'%s' is not a number (decimal, 0x hexadecimal or 0 octal) up to %llu",
+			text, (unsigned long long)max);
 	*value = number;
 	return IPCU_OK;
 }
@@ -181,7 +182,8 @@ enum ipcu_result ipcu_parse_duration(const char *text, int64_t *nanoseconds)
 	return IPCU_OK;
 malformed:
 	return ipcu_fail(IPCU_USAGE,
-			 "'%s' is not a duration like 250ms, 2s, 1.5, 5m, 1h30m, 2d or infinity", text);
+			 "'%s' is not a duration like 250ms, 2s, 1.5, 5m, 1h30m, 2d or infinity",
+			 text);
 }
 
 enum ipcu_result ipcu_parse_size(const char *text, uint64_t *bytes)
@@ -198,7 +200,8 @@ enum ipcu_result ipcu_parse_size(const char *text, uint64_t *bytes)
 		suffix = strchr(suffixes, *at);
 		if (!suffix || at[1])
 			goto malformed;
-		if (__builtin_mul_overflow(number, UINT64_C(1024) << (10 * (suffix - suffixes)), &number))
+		if (__builtin_mul_overflow(number, UINT64_C(1024) << (10 * (suffix - suffixes)),
+					   &number))
 			goto malformed;
 	}
 	if (number > INT64_MAX)

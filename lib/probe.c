@@ -80,15 +80,18 @@ static enum ipcu_result start(struct watch *watch)
 	long minimum = sysconf(_SC_THREAD_STACK_MIN);
 
 	if (!signo)
-		return ipcu_fail(IPCU_SYSTEM,
-				 "cannot wait for several queues: every real-time signal is in use");
+		return ipcu_fail(
+			IPCU_SYSTEM,
+			"cannot wait for several queues: every real-time signal is in use");
 	sigfillset(&all_but);
 	sigdelset(&all_but, signo);
 	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, (size_t)(minimum > 0 ? minimum : PTHREAD_STACK_MIN) + 65536);
+	pthread_attr_setstacksize(&attributes,
+				  (size_t)(minimum > 0 ? minimum : PTHREAD_STACK_MIN) + 65536);
 	pthread_sigmask(SIG_SETMASK, &all_but, &old);
 	for (size_t i = 0; i < watch->count && !error; i++) {
-		error = pthread_create(&watch->probes[i].thread, &attributes, probe, &watch->probes[i]);
+		error = pthread_create(&watch->probes[i].thread, &attributes, probe,
+				       &watch->probes[i]);
 		watch->probes[i].started = !error;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -163,9 +166,9 @@ static void put_back(const struct probe *one)
  * Wait until some queue has a message. IPCU_OK with *TOOK false: try to take from
  * *WHICH; with *TOOK true: a message of zero bytes and *TYPE was taken from it.
  */
-static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, long wanted, int flags,
-				     const struct timespec *deadline, size_t *which, bool *took,
-				     long *type)
+static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, long wanted,
+				     int flags, const struct timespec *deadline, size_t *which,
+				     bool *took, long *type)
 {
 	struct watch watch = { .wanted = wanted, .flags = flags, .count = count };
 	enum ipcu_result result;
@@ -284,7 +287,8 @@ enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, si
 	*which = 0;
 	result = ipcu_select_flags(select, &wanted, &flags);
 	if (result == IPCU_OK)
-		result = wait_for_one(queues, count, wanted, flags, deadline, which, &took, &taken.type);
+		result = wait_for_one(queues, count, wanted, flags, deadline, which, &took,
+				      &taken.type);
 	if (result == IPCU_OK && took) {
 		taken.queue = queues[*which];
 		put_back(&taken);

@@ -98,7 +98,8 @@ static bool a_thread_runs(pid_t pid)
 	tasks = opendir(path);
 	while (tasks && !runs && (task = readdir(tasks))) {
 		snprintf(path, sizeof(path), "task/%.20s/stat", task->d_name);
-		runs = task->d_name[0] != '.' && read_stat(pid, path, &fields) && !is_ending(&fields);
+		runs = task->d_name[0] != '.' && read_stat(pid, path, &fields) &&
+		       !is_ending(&fields);
 	}
 	if (tasks)
 		closedir(tasks);
@@ -113,7 +114,8 @@ uint64_t ipcu_process_clock(void)
 	if (!ticks)
 		ticks = sysconf(_SC_CLK_TCK);
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * (uint64_t)ticks + (uint64_t)now.tv_nsec / (1000000000u / (uint64_t)ticks);
+	return (uint64_t)now.tv_sec * (uint64_t)ticks +
+	       (uint64_t)now.tv_nsec / (1000000000u / (uint64_t)ticks);
 }
 
 bool ipcu_process_ended(pid_t pid, uint64_t then)

@@ -56,7 +56,8 @@ enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struc
 		free(queue);
 		return result;
 	}
-	queue->bytes_max = ipcu_stat_queue(queue->object.id, &state) == 0 ? state.msg_qbytes : SIZE_MAX;
+	queue->bytes_max =
+		ipcu_stat_queue(queue->object.id, &state) == 0 ? state.msg_qbytes : SIZE_MAX;
 	*out = queue;
 	return IPCU_OK;
 }
@@ -90,7 +91,8 @@ static size_t message_limit(ipcu_queue *queue)
 	if (limit)
 		return limit;
 	limit = queue->bytes_max;
-	if (msgctl(0, IPC_INFO, (struct msqid_ds *)(void *)&info) >= 0 && (size_t)info.msgmax < limit)
+	if (msgctl(0, IPC_INFO, (struct msqid_ds *)(void *)&info) >= 0 &&
+	    (size_t)info.msgmax < limit)
 		limit = (size_t)info.msgmax;
 	atomic_store(&queue->limit, limit ? limit : 1);
 	return limit;
@@ -103,9 +105,11 @@ static enum ipcu_result too_large(ipcu_queue *queue, size_t size)
 	ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: one message of this queue can have %zu", size,
 		  limit);
 	if (limit < queue->bytes_max)
-		ipcu_hint("the limit is kernel.msgmax: sysctl -w kernel.msgmax=BYTES; a named queue takes any size");
+		ipcu_hint(
+			"the limit is kernel.msgmax: sysctl -w kernel.msgmax=BYTES; a named queue takes any size");
 	else
-		ipcu_hint("the limit is the queue's own size, from kernel.msgmnb when it was made; a named queue takes any size");
+		ipcu_hint(
+			"the limit is the queue's own size, from kernel.msgmnb when it was made; a named queue takes any size");
 	return IPCU_LIMIT;
 }
 
@@ -336,7 +340,8 @@ static enum ipcu_result grow(struct ipcu_message *message, size_t capacity)
 }
 
 /* BODY and SIZE of a message just received into the buffer, wherever they really are. */
-static enum ipcu_result locate(ipcu_queue *queue, struct ipcu_message *message, size_t size, bool take)
+static enum ipcu_result locate(ipcu_queue *queue, struct ipcu_message *message, size_t size,
+			       bool take)
 {
 	message->body = (char *)message->buffer + sizeof(long);
 	message->size = size;
@@ -371,8 +376,8 @@ enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_me
 	enum ipcu_result result = grow(message, FIRST_CAPACITY);
 
 	while (result == IPCU_OK) {
-		ssize_t size = msgrcv(queue->object.id, message->buffer, message->capacity, (long)index,
-				      MSG_COPY | IPC_NOWAIT);
+		ssize_t size = msgrcv(queue->object.id, message->buffer, message->capacity,
+				      (long)index, MSG_COPY | IPC_NOWAIT);
 
 		if (size >= 0) {
 			memcpy(&message->type, message->buffer, sizeof(message->type));

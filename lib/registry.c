@@ -124,10 +124,13 @@ static enum ipcu_result attach(struct ipcu_registry *registry, bool writable)
 
 		shmdt(segment);
 		if (magic != MAGIC)
-			return ipcu_fail(IPCU_SYSTEM, "the registry of names is damaged: bad magic");
-		ipcu_fail(IPCU_SYSTEM, "the registry of names has version %u, this program knows %u",
-			  version, VERSION);
-		ipcu_hint("a newer ipcutils made it: use that one, or remove its objects and the registry first");
+			return ipcu_fail(IPCU_SYSTEM,
+					 "the registry of names is damaged: bad magic");
+		ipcu_fail(IPCU_SYSTEM,
+			  "the registry of names has version %u, this program knows %u", version,
+			  VERSION);
+		ipcu_hint(
+			"a newer ipcutils made it: use that one, or remove its objects and the registry first");
 		return IPCU_SYSTEM;
 	}
 	registry->segment = segment;
@@ -178,20 +181,27 @@ static enum ipcu_result create(uid_t owner)
 	uid_t squatter;
 
 	if (removed_when_unattached()) {
-		ipcu_fail(IPCU_SYSTEM, "names cannot be kept: the kernel removes shared memory with its last user");
-		ipcu_hint("kernel.shm_rmid_forced is 1: sysctl -w kernel.shm_rmid_forced=0, or use key:KEY, which needs no registry");
+		ipcu_fail(
+			IPCU_SYSTEM,
+			"names cannot be kept: the kernel removes shared memory with its last user");
+		ipcu_hint(
+			"kernel.shm_rmid_forced is 1: sysctl -w kernel.shm_rmid_forced=0, or use key:KEY, which needs no registry");
 		return IPCU_SYSTEM;
 	}
 	if (find_segment(owner, &key, &squatter) >= 0)
 		return IPCU_OK;
 	if (!key) {
-		ipcu_fail(IPCU_CONFLICT, "cannot create the registry of names: user %lu has segments on all its keys",
-			  (unsigned long)squatter);
-		ipcu_hint("ipc-ls -a --user=%lu shows them; they must be removed (by that user or root)",
-			  (unsigned long)squatter);
+		ipcu_fail(
+			IPCU_CONFLICT,
+			"cannot create the registry of names: user %lu has segments on all its keys",
+			(unsigned long)squatter);
+		ipcu_hint(
+			"ipc-ls -a --user=%lu shows them; they must be removed (by that user or root)",
+			(unsigned long)squatter);
 		return IPCU_CONFLICT;
 	}
-	if (shmget(key, sizeof(struct registry_segment), IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0644) < 0 &&
+	if (shmget(key, sizeof(struct registry_segment),
+		   IPC_CREAT | IPC_EXCL | SHM_NORESERVE | 0644) < 0 &&
 	    errno != EEXIST)
 		return ipcu_fail_call("shmget", errno, "cannot create the registry of names");
 	return IPCU_OK;
@@ -200,7 +210,8 @@ static enum ipcu_result create(uid_t owner)
 bool ipcu_registry_is_key(uid_t owner, key_t key, bool is_lock)
 {
 	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++)
-		if (ipcu_name_derive(owner, is_lock ? IPCU_LOCK_NAME : IPCU_REGISTRY_NAME, candidate) == key)
+		if (ipcu_name_derive(owner, is_lock ? IPCU_LOCK_NAME : IPCU_REGISTRY_NAME,
+				     candidate) == key)
 			return true;
 	return false;
 }
@@ -279,9 +290,11 @@ static enum ipcu_result lock(struct ipcu_registry *registry)
 		if (!known) {
 			id = lock_semaphore(registry->owner);
 			if (id < 0)
-				return ipcu_fail_call("semget", errno, "cannot create the registry's lock");
+				return ipcu_fail_call("semget", errno,
+						      "cannot create the registry's lock");
 			/* A loser's semaphore has the same key, so it is the same one. */
-			if (!atomic_compare_exchange_strong(&segment->lock, &known, (uint32_t)id + 1))
+			if (!atomic_compare_exchange_strong(&segment->lock, &known,
+							    (uint32_t)id + 1))
 				continue;
 		}
 		if (is_lock(registry->owner, id) && take(id) == 0) {
@@ -289,9 +302,12 @@ static enum ipcu_result lock(struct ipcu_registry *registry)
 			return IPCU_OK;
 		}
 		if (errno == EAGAIN) {
-			ipcu_fail(IPCU_SYSTEM, "the registry of names is locked: process %d has held it for %d seconds",
-				  semctl(id, 0, GETPID), LOCK_SECONDS);
-			ipcu_hint("that process may be stopped: let it go on (kill -CONT) or end it; the lock then comes back by itself");
+			ipcu_fail(
+				IPCU_SYSTEM,
+				"the registry of names is locked: process %d has held it for %d seconds",
+				semctl(id, 0, GETPID), LOCK_SECONDS);
+			ipcu_hint(
+				"that process may be stopped: let it go on (kill -CONT) or end it; the lock then comes back by itself");
 			return IPCU_SYSTEM;
 		}
 		if (errno != EIDRM && errno != EINVAL)
@@ -300,7 +316,8 @@ static enum ipcu_result lock(struct ipcu_registry *registry)
 		known = (uint32_t)id + 1;
 		atomic_compare_exchange_strong(&segment->lock, &known, 0);
 	}
-	return ipcu_fail(IPCU_SYSTEM, "cannot lock the registry of names: its lock vanishes again and again");
+	return ipcu_fail(IPCU_SYSTEM,
+			 "cannot lock the registry of names: its lock vanishes again and again");
 }
 
 /* Whether the attached and locked segment is still the one that names lead to. */
@@ -353,8 +370,8 @@ enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t
 
 void ipcu_registry_unlock_close(struct ipcu_registry *registry)
 {
-	bool empty = !registry->keep && registry->segment &&
-		     atomic_load(&registry->segment->names) == 0;
+	bool empty =
+		!registry->keep && registry->segment && atomic_load(&registry->segment->names) == 0;
 
 	if (registry->lock < 0) {
 		ipcu_registry_close(registry);
@@ -427,7 +444,8 @@ enum ipcu_result ipcu_registry_find(struct ipcu_registry *registry, const char *
 		return ipcu_fail(IPCU_NOT_FOUND, "no such object");
 	if (record->kind <= IPCU_KIND_ANY || record->kind > IPCU_KIND_PIPE ||
 	    (record->state != IPCU_RECORD_LIVE && record->state != IPCU_RECORD_CREATING))
-		return ipcu_fail(IPCU_SYSTEM, "the registry of names is damaged: kind %d", record->kind);
+		return ipcu_fail(IPCU_SYSTEM, "the registry of names is damaged: kind %d",
+				 record->kind);
 	return IPCU_OK;
 }
 
@@ -560,7 +578,8 @@ enum ipcu_result ipcu_registry_put(struct ipcu_registry *registry, const char *n
 	if (atomic_load(&segment->names) >= NAMES_MAX || slot == SLOTS ||
 	    !take_entry(segment, &number)) {
 		ipcu_fail(IPCU_LIMIT, "too many names: a user can have %u", NAMES_MAX);
-		ipcu_hint("remove what is not needed with ipc-rm; ipc-rm --stale forgets names whose objects are gone");
+		ipcu_hint(
+			"remove what is not needed with ipc-rm; ipc-rm --stale forgets names whose objects are gone");
 		return IPCU_LIMIT;
 	}
 	entry = &segment->entries[number];

@@ -10,13 +10,13 @@
 
 /* What the registry knows of a name. Updated as a whole or not at all. */
 struct ipcu_record {
-	int32_t kind;  /* enum ipcu_kind */
+	int32_t kind; /* enum ipcu_kind */
 	int32_t key;
 	int32_t id;
 	uint32_t state;
 	uint64_t definition[4]; /* the kind's own: count, parties, type, length... */
-	int64_t created;        /* seconds since 1970 */
-	int32_t creator;        /* process */
+	int64_t created;	/* seconds since 1970 */
+	int32_t creator;	/* process */
 	uint32_t reserved;
 };
 
@@ -43,7 +43,8 @@ void ipcu_registry_close(struct ipcu_registry *registry);
  * Attach it to write and take its lock; with CREATE make it where there is none.
  * IPCU_NOT_FOUND: there is none; IPCU_DENIED: not ours to write.
  */
-enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner, bool create);
+enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner,
+					   bool create);
 
 /* Give the lock back, and remove a registry that holds no name any more. */
 void ipcu_registry_unlock_close(struct ipcu_registry *registry);

@@ -77,17 +77,20 @@ static enum ipcu_result destroy(const struct ipcu_kind_ops *ops, enum ipcu_famil
 	return ipcu_last_error()->result;
 }
 
-static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind kind, unsigned flags)
+static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind kind,
+				   unsigned flags)
 {
-	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE, IPCU_KIND_MEMORY };
+	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
+						IPCU_KIND_MEMORY };
 	enum ipcu_family family = IPCU_FAMILY_QUEUE;
 	struct ipc_perm perm, one;
 	int found = 0, id = -1;
 	enum ipcu_result result;
 
 	for (int i = IPCU_FAMILY_QUEUE; i <= IPCU_FAMILY_SEGMENT; i++) {
-		int candidate = name->form == IPCU_NAME_ID ? name->id
-							   : ipcu_family_get((enum ipcu_family)i, name->key);
+		int candidate = name->form == IPCU_NAME_ID
+					? name->id
+					: ipcu_family_get((enum ipcu_family)i, name->key);
 
 		if ((kind != IPCU_KIND_ANY && kind != kinds[i]) || candidate < 0 ||
 		    ipcu_family_stat((enum ipcu_family)i, candidate, &one) < 0)
@@ -104,7 +107,8 @@ static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind 
 		ipcu_hint("say which with -k queue, -k semaphore or -k memory");
 		return IPCU_CONFLICT;
 	}
-	result = flags & IPCU_REMOVE_FORCE ? IPCU_OK : check_unused(kinds[family], family, id, NULL);
+	result =
+		flags & IPCU_REMOVE_FORCE ? IPCU_OK : check_unused(kinds[family], family, id, NULL);
 	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
 		return result;
 	return destroy(ipcu_kind_ops(kinds[family]), family, id, &perm);
@@ -157,7 +161,8 @@ enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned fl
 	result = ipcu_registry_open_locked(&registry, name.owner, false);
 	if (result != IPCU_OK) {
 		if (result == IPCU_DENIED)
-			ipcu_hint("only user %lu and root can remove names there", (unsigned long)name.owner);
+			ipcu_hint("only user %lu and root can remove names there",
+				  (unsigned long)name.owner);
 		return result;
 	}
 	result = remove_named(&registry, name.name, kind, flags);
@@ -188,7 +193,8 @@ static enum ipcu_result stale_segment(const struct ipcu_info *info, void *contex
 	if (info->kind != IPCU_KIND_MEMORY || !info->internal)
 		return IPCU_OK;
 	if (ipcu_holders_stale(info))
-		snprintf(what, sizeof(what), "table of holders %d: its semaphore is gone", info->id);
+		snprintf(what, sizeof(what), "table of holders %d: its semaphore is gone",
+			 info->id);
 	else if (ipcu_stage_stale(info))
 		snprintf(what, sizeof(what), "memory %d: who filled it is gone", info->id);
 	else if (!ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
@@ -210,15 +216,19 @@ static void stale_names(struct ipcu_registry *registry, const struct stale *stal
 	while (ipcu_registry_next(registry, &cursor, name, &record)) {
 		if (ipcu_object_verify(registry, name, &record, &id, &perm)) {
 			if (record.kind == IPCU_KIND_MEMORY &&
-			    ipcu_shm_settle(registry, name, &record, stale->flags & IPCU_REMOVE_DRY_RUN)) {
-				snprintf(what, sizeof(what), "memory %s: who loaded it died half-way", name);
+			    ipcu_shm_settle(registry, name, &record,
+					    stale->flags & IPCU_REMOVE_DRY_RUN)) {
+				snprintf(what, sizeof(what),
+					 "memory %s: who loaded it died half-way", name);
 				found(stale, what);
 			}
 			continue;
 		}
-		snprintf(what, sizeof(what), "%s %s: %s", ipcu_kind_name((enum ipcu_kind)record.kind), name,
-			 record.state == IPCU_RECORD_CREATING ? "its creator died before it was ready"
-							      : "the object is gone");
+		snprintf(what, sizeof(what), "%s %s: %s",
+			 ipcu_kind_name((enum ipcu_kind)record.kind), name,
+			 record.state == IPCU_RECORD_CREATING
+				 ? "its creator died before it was ready"
+				 : "the object is gone");
 		found(stale, what);
 		if (!(stale->flags & IPCU_REMOVE_DRY_RUN))
 			ipcu_object_clear_up(registry, name);

@@ -105,7 +105,8 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 		ipcu_holders_detach(table);
 	}
 	if (users.count)
-		ipcu_fail(IPCU_CONFLICT, "it is in use: %s%s", users.text, users.count > 3 ? " and others" : "");
+		ipcu_fail(IPCU_CONFLICT, "it is in use: %s%s", users.text,
+			  users.count > 3 ? " and others" : "");
 	else
 		ipcu_fail(IPCU_CONFLICT, "it is in use: %d units are held", held);
 	ipcu_hint("end what uses it, or remove it all the same with -f");
@@ -125,7 +126,8 @@ static void describe(struct ipcu_info *info)
 	unsigned short m[SEM_MEMBERS];
 
 	info->value = info->count = info->waiters = -1;
-	if (info->semaphores != SEM_MEMBERS || semctl(info->id, 0, GETALL, (union semun){ .array = m }) < 0)
+	if (info->semaphores != SEM_MEMBERS ||
+	    semctl(info->id, 0, GETALL, (union semun){ .array = m }) < 0)
 		return;
 	info->value = m[SEM_VALUE];
 	info->count = m[SEM_COUNT];
@@ -201,7 +203,8 @@ static enum ipcu_result check_count(const ipcu_sem *sem, unsigned count)
 	if (result != IPCU_OK || members[SEM_COUNT] == count)
 		return result;
 	ipcu_fail(IPCU_CONFLICT, "its count is %u, not %u", members[SEM_COUNT], count);
-	ipcu_hint("leave the count away to use it as it is, or change it with ipc-sem create --resize");
+	ipcu_hint(
+		"leave the count away to use it as it is, or change it with ipc-sem create --resize");
 	return IPCU_CONFLICT;
 }
 
@@ -242,7 +245,8 @@ enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index)
 	if (ipcu_stat_set(sem->object.id, &state) < 0)
 		return ipcu_sem_failed(sem, EIDRM, "cannot use it");
 	if (sem->object.named && index > 0)
-		return ipcu_fail(IPCU_USAGE, "a named semaphore is one semaphore: it has no index %u", index);
+		return ipcu_fail(IPCU_USAGE,
+				 "a named semaphore is one semaphore: it has no index %u", index);
 	if (index >= state.sem_nsems)
 		return ipcu_fail(IPCU_USAGE, "the set has semaphores 0 to %lu, no %u",
 				 (unsigned long)state.sem_nsems - 1, index);
@@ -271,7 +275,8 @@ enum ipcu_result ipcu_sem_table(ipcu_sem *sem, struct holder_table **table)
 
 enum ipcu_result ipcu_sem_post(ipcu_sem *sem, unsigned units)
 {
-	struct sembuf ops[2] = { { sem->index, (short)units, 0 }, { SEM_TAKEN, (short)-(int)units, IPC_NOWAIT } };
+	struct sembuf ops[2] = { { sem->index, (short)units, 0 },
+				 { SEM_TAKEN, (short)-(int)units, IPC_NOWAIT } };
 	unsigned short members[SEM_MEMBERS] = { 0 };
 	int errnum;
 
@@ -286,7 +291,8 @@ enum ipcu_result ipcu_sem_post(ipcu_sem *sem, unsigned units)
 		memset(members, 0, sizeof(members));
 	ipcu_fail(IPCU_LIMIT, "cannot post %u: only %u of its %u units are taken for good", units,
 		  members[SEM_TAKEN], members[SEM_COUNT]);
-	ipcu_hint("what run and acquire hold comes back by itself; to begin with fewer units than the count use ipc-sem set");
+	ipcu_hint(
+		"what run and acquire hold comes back by itself; to begin with fewer units than the count use ipc-sem set");
 	return IPCU_LIMIT;
 }
 
@@ -312,7 +318,8 @@ static int swap(const ipcu_sem *sem, unsigned old, unsigned new)
 	if (new)
 		ops[count++] = (struct sembuf){ sem->index, (short)new, IPC_NOWAIT };
 	if (sem->object.named && new != old)
-		ops[count++] = (struct sembuf){ SEM_TAKEN, (short)((int)old - (int)new), IPC_NOWAIT };
+		ops[count++] =
+			(struct sembuf){ SEM_TAKEN, (short)((int)old - (int)new), IPC_NOWAIT };
 	return ipcu_sem_until(sem->object.id, ops, count, NULL);
 }
 
@@ -335,9 +342,10 @@ enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value)
 		if (result != IPCU_OK)
 			return result;
 		if (sem->object.named && value > old && value - old > m[SEM_TAKEN]) {
-			ipcu_fail(IPCU_LIMIT, "cannot set it to %u: of its %u units %d are held", value,
-				  m[SEM_COUNT], m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
-			ipcu_hint("ipc-sem status shows the holders; ipc-sem create -c COUNT --resize adds units");
+			ipcu_fail(IPCU_LIMIT, "cannot set it to %u: of its %u units %d are held",
+				  value, m[SEM_COUNT], m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
+			ipcu_hint(
+				"ipc-sem status shows the holders; ipc-sem create -c COUNT --resize adds units");
 			return IPCU_LIMIT;
 		}
 		errnum = swap(sem, old, value);
@@ -432,7 +440,8 @@ enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
 
 	if (sem->object.named) {
 		ipcu_fail(IPCU_USAGE, "its members belong together: no operation on a single one");
-		ipcu_hint("use wait, post, run or acquire; op is for the sets of other programs (key:, id:, ftok:)");
+		ipcu_hint(
+			"use wait, post, run or acquire; op is for the sets of other programs (key:, id:, ftok:)");
 		return IPCU_USAGE;
 	}
 	errnum = ipcu_sem_until(sem->object.id, ops, count, deadline);

@@ -19,8 +19,8 @@ enum {
 
 struct ipcu_sem {
 	struct ipcu_object object;
-	unsigned short index;	    /* which of a raw set; 0 for a name */
-	pid_t owner;		    /* units are taken on behalf of this process, 0: this one */
+	unsigned short index; /* which of a raw set; 0 for a name */
+	pid_t owner;	      /* units are taken on behalf of this process, 0: this one */
 	struct holder_table *_Atomic table; /* NULL until needed */
 };
 

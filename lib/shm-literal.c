@@ -49,7 +49,8 @@ enum ipcu_result ipcu_type_read(const char *name, enum ipcu_type *type)
 			*type = (enum ipcu_type)i;
 			return IPCU_OK;
 		}
-	return ipcu_fail(IPCU_USAGE, "'%s' is not a type: i8 u8 i16 u16 i32 u32 i64 u64 f32 f64", name);
+	return ipcu_fail(IPCU_USAGE, "'%s' is not a type: i8 u8 i16 u16 i32 u32 i64 u64 f32 f64",
+			 name);
 }
 
 /* ---- whole numbers -------------------------------------------------------- */
@@ -173,7 +174,8 @@ enum ipcu_result ipcu_value_read(enum ipcu_type type, const char *text, union ip
 		break;
 	}
 	if (!good)
-		return ipcu_fail(IPCU_USAGE, "'%.60s' is not of type %s: %s", text, ipcu_type_name(type),
+		return ipcu_fail(IPCU_USAGE, "'%.60s' is not of type %s: %s", text,
+				 ipcu_type_name(type),
 				 (unsigned)type < TYPE_COUNT ? types[type].range : "");
 	*value = result;
 	return IPCU_OK;
@@ -187,7 +189,8 @@ enum ipcu_result ipcu_value_read(enum ipcu_type type, const char *text, union ip
  */
 static void write_float(double value, bool single, char text[IPCU_VALUE_TEXT])
 {
-	int precision = single ? FLT_DIG : DBL_DIG, most = single ? FLT_DECIMAL_DIG : DBL_DECIMAL_DIG;
+	int precision = single ? FLT_DIG : DBL_DIG,
+	    most = single ? FLT_DECIMAL_DIG : DBL_DECIMAL_DIG;
 	locale_t c, old;
 
 	if (!isfinite(value)) {
@@ -200,8 +203,8 @@ static void write_float(double value, bool single, char text[IPCU_VALUE_TEXT])
 	old = c ? uselocale(c) : (locale_t)0;
 	for (;; precision++) {
 		snprintf(text, IPCU_VALUE_TEXT, "%.*g", precision, value);
-		if (precision >= most ||
-		    (single ? (double)strtof(text, NULL) : strtod(text, NULL)) == value) /* exactly */
+		if (precision >= most || (single ? (double)strtof(text, NULL)
+						 : strtod(text, NULL)) == value) /* exactly */
 			break;
 	}
 	if (c) {

@@ -122,8 +122,8 @@ void ipcu_shm_other_remove(const struct ipcu_record *record)
 	if (!maker || !key)
 		return;
 	id = shmget(key, 0, 0);
-	if (id >= 0 && id != record->id && ipcu_stat_segment(id, &segment) == 0 && segment.shm_cpid == maker &&
-	    (segment.shm_perm.cuid == geteuid() || geteuid() == 0))
+	if (id >= 0 && id != record->id && ipcu_stat_segment(id, &segment) == 0 &&
+	    segment.shm_cpid == maker && (segment.shm_perm.cuid == geteuid() || geteuid() == 0))
 		shmctl(id, IPC_RMID, NULL);
 }
 
@@ -181,7 +181,8 @@ static int copy_to(key_t key, int from, const struct shmid_ds *state)
  * From the staged segment that RECORD leads to, back to a key of the name: HOME, or the first free one. Where there is
  * none the staged one stays, and is as good but for its key.
  */
-static void go_home(struct ipcu_registry *registry, const char *name, struct ipcu_record *record, key_t home)
+static void go_home(struct ipcu_registry *registry, const char *name, struct ipcu_record *record,
+		    key_t home)
 {
 	struct shmid_ds state;
 	key_t staged = record->key;
@@ -210,7 +211,8 @@ static void go_home(struct ipcu_registry *registry, const char *name, struct ipc
 	ipcu_registry_put(registry, name, record);
 }
 
-bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ipcu_record *record, bool dry_run)
+bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ipcu_record *record,
+		     bool dry_run)
 {
 	key_t home = (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]);
 	bool away = ipcu_stage_key(record->key);
@@ -234,7 +236,9 @@ bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ip
 /* What sleeps on the old segment shall look at once. */
 static void wake_sleepers(void *data, size_t size)
 {
-	ipcu_shm old = { .writable = true, .size = size, .data = data, .tail = ipcu_shm_tail(data, size) };
+	ipcu_shm old = {
+		.writable = true, .size = size, .data = data, .tail = ipcu_shm_tail(data, size)
+	};
 
 	ipcu_shm_wake_all(&old);
 }
@@ -250,8 +254,9 @@ static void wake_old(int id, const struct shmid_ds *state)
 }
 
 /* With the lock: RECORD, live, is replaced by what is staged. */
-static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *registry, const char *name,
-				struct ipcu_record *record, const struct ipc_perm *perm)
+static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *registry,
+				const char *name, struct ipcu_record *record,
+				const struct ipc_perm *perm)
 {
 	size_t size = ipcu_type_size((enum ipcu_type)record->definition[IPCU_SHM_TYPE]);
 	struct shmid_ds old;
@@ -259,7 +264,8 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	enum ipcu_result result;
 
 	if (stage->size % size) {
-		ipcu_fail(IPCU_CONFLICT, "%zu bytes are no whole number of values of type %s", stage->size,
+		ipcu_fail(IPCU_CONFLICT, "%zu bytes are no whole number of values of type %s",
+			  stage->size,
 			  ipcu_type_name((enum ipcu_type)record->definition[IPCU_SHM_TYPE]));
 		return IPCU_CONFLICT;
 	}
@@ -281,8 +287,8 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	return IPCU_OK;
 }
 
-static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry *registry, const char *name,
-				    mode_t mode)
+static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry *registry,
+				    const char *name, mode_t mode)
 {
 	struct ipcu_record record = { .kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_LIVE };
 	struct shmid_ds state;
@@ -305,8 +311,8 @@ static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry 
 }
 
 /* With the lock. */
-static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *registry, const char *name,
-				const struct ipcu_open *how)
+static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *registry,
+				const char *name, const struct ipcu_open *how)
 {
 	struct ipcu_record record;
 	struct ipc_perm perm;
@@ -319,7 +325,8 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 		if (record.kind != IPCU_KIND_MEMORY) {
 			ipcu_fail(IPCU_CONFLICT, "it is a %s, not a memory",
 				  ipcu_kind_name((enum ipcu_kind)record.kind));
-			ipcu_hint("all kinds share one namespace: use another name, or remove that with ipc-rm");
+			ipcu_hint(
+				"all kinds share one namespace: use another name, or remove that with ipc-rm");
 			return IPCU_CONFLICT;
 		}
 		ipcu_shm_settle(registry, name, &record, false);
@@ -335,7 +342,8 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	return publish_new(stage, registry, name, how ? how->mode : 0);
 }
 
-enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *typed, const struct ipcu_open *how)
+enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *typed,
+				  const struct ipcu_open *how)
 {
 	struct ipcu_registry registry;
 	struct ipcu_name name;
@@ -345,15 +353,18 @@ enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *typed, cons
 		return result;
 	if (name.form != IPCU_NAME_PLAIN) {
 		ipcu_fail(IPCU_USAGE, "only a NAME can be loaded");
-		ipcu_hint("key:, id: and ftok: reach segments of other programs: use ipc-shm write, which changes them in place");
+		ipcu_hint(
+			"key:, id: and ftok: reach segments of other programs: use ipc-shm write, which changes them in place");
 		return IPCU_USAGE;
 	}
 	if (name.owner != geteuid()) {
-		ipcu_fail(IPCU_DENIED, "only user %lu can replace or create it", (unsigned long)name.owner);
+		ipcu_fail(IPCU_DENIED, "only user %lu can replace or create it",
+			  (unsigned long)name.owner);
 		ipcu_hint("ipc-shm write changes it in place, if its mode allows");
 		return IPCU_DENIED;
 	}
-	result = ipcu_registry_open_locked(&registry, name.owner, !how || how->create != IPCU_CREATE_NEVER);
+	result = ipcu_registry_open_locked(&registry, name.owner,
+					   !how || how->create != IPCU_CREATE_NEVER);
 	if (result != IPCU_OK)
 		return result;
 	result = publish(stage, &registry, name.name, how);

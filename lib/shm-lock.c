@@ -22,7 +22,8 @@ int ipcu_shm_lock_set(const uint64_t definition[4])
 	int id = (int)ipcu_pair_high(definition[IPCU_SHM_LOCK]) - 1;
 	struct semid_ds set;
 
-	if (id < 0 || ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 || PERM_KEY(set.sem_perm) != key)
+	if (id < 0 || ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 ||
+	    PERM_KEY(set.sem_perm) != key)
 		return -1;
 	return id;
 }
@@ -51,7 +52,8 @@ void ipcu_shm_lock_remove(const uint64_t definition[4])
 	/* Its maker may have been killed before it could tell the identifier; then nobody has used it. */
 	if (id < 0 && key && !ipcu_pair_high(definition[IPCU_SHM_LOCK])) {
 		id = semget(key, 1, 0);
-		if (id >= 0 && (ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 || set.sem_otime != 0))
+		if (id >= 0 &&
+		    (ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 || set.sem_otime != 0))
 			id = -1;
 	}
 	if (id >= 0)
@@ -59,7 +61,8 @@ void ipcu_shm_lock_remove(const uint64_t definition[4])
 }
 
 /* With the lock of the registry: make the set on the first key that is free. */
-static enum ipcu_result make_set(struct ipcu_registry *registry, const ipcu_shm *shm, struct ipcu_record *record)
+static enum ipcu_result make_set(struct ipcu_registry *registry, const ipcu_shm *shm,
+				 struct ipcu_record *record)
 {
 	struct semid_ds set;
 	int id = -1;
@@ -109,7 +112,8 @@ enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm)
 	if (result != IPCU_OK)
 		return result;
 	result = ipcu_registry_find(&registry, shm->object.name, &record);
-	if (result == IPCU_OK && (record.kind != IPCU_KIND_MEMORY || record.state != IPCU_RECORD_LIVE))
+	if (result == IPCU_OK &&
+	    (record.kind != IPCU_KIND_MEMORY || record.state != IPCU_RECORD_LIVE))
 		result = ipcu_fail_call("semop", EIDRM, "cannot lock it");
 	if (result == IPCU_OK && ipcu_shm_lock_set(record.definition) < 0)
 		result = make_set(&registry, shm, &record);
@@ -128,7 +132,8 @@ static enum ipcu_result find_set(ipcu_shm *shm, int *id)
 
 	if (!shm->object.named) {
 		ipcu_fail(IPCU_USAGE, "only a NAME has a lock");
-		ipcu_hint("key:, id: and ftok: reach objects of other programs, and those have none: use ipc-sem run");
+		ipcu_hint(
+			"key:, id: and ftok: reach objects of other programs, and those have none: use ipc-sem run");
 		return IPCU_USAGE;
 	}
 	*id = ipcu_shm_lock_set(shm->object.definition);
@@ -161,7 +166,8 @@ enum ipcu_result ipcu_shm_lock(ipcu_shm *shm, const struct timespec *deadline)
 	ipcu_step(&steps, 0, 0, 0);
 	ipcu_step(&steps, 0, 1, SEM_UNDO);
 	errnum = ipcu_steps_do(id, &steps, deadline);
-	return errnum ? ipcu_steps_failed(&shm->object, errnum, "cannot lock it", deadline) : IPCU_OK;
+	return errnum ? ipcu_steps_failed(&shm->object, errnum, "cannot lock it", deadline)
+		      : IPCU_OK;
 }
 
 enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm)
@@ -175,6 +181,7 @@ enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm)
 		return IPCU_OK;
 	ipcu_step(&steps, 0, -1, SEM_UNDO | IPC_NOWAIT);
 	errnum = ipcu_steps_do(id, &steps, NULL);
-	return errnum && errnum != EAGAIN ? ipcu_steps_failed(&shm->object, errnum, "cannot unlock it", NULL)
-					  : IPCU_OK;
+	return errnum && errnum != EAGAIN
+		       ? ipcu_steps_failed(&shm->object, errnum, "cannot unlock it", NULL)
+		       : IPCU_OK;
 }

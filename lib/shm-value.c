@@ -21,8 +21,8 @@ enum ipcu_result ipcu_shm_check(ipcu_shm *shm, uint64_t index, bool writing)
 		return IPCU_USAGE;
 	}
 	if (index >= shm->count) {
-		ipcu_fail(IPCU_LIMIT, "there is no value %llu: it has %llu", (unsigned long long)index,
-			  (unsigned long long)shm->count);
+		ipcu_fail(IPCU_LIMIT, "there is no value %llu: it has %llu",
+			  (unsigned long long)index, (unsigned long long)shm->count);
 		ipcu_hint("the first one is 0");
 		return IPCU_LIMIT;
 	}
@@ -33,17 +33,18 @@ enum ipcu_result ipcu_shm_check(ipcu_shm *shm, uint64_t index, bool writing)
 
 #define ORDER __ATOMIC_SEQ_CST
 
-#define SIGNED_STEPS(suffix, type)                                                                \
-	static bool add_##suffix(type *at, int64_t delta, int64_t *sum)                           \
-	{                                                                                         \
-		type old = __atomic_load_n(at, __ATOMIC_RELAXED), new;                            \
-                                                                                                  \
-		do                                                                                \
-			if (__builtin_add_overflow(old, delta, &new))                             \
-				return false;                                                     \
-		while (!__atomic_compare_exchange_n(at, &old, new, true, ORDER, __ATOMIC_RELAXED)); \
-		*sum = new;                                                                       \
-		return true;                                                                      \
+#define SIGNED_STEPS(suffix, type)                                              \
+	static bool add_##suffix(type *at, int64_t delta, int64_t *sum)         \
+	{                                                                       \
+		type old = __atomic_load_n(at, __ATOMIC_RELAXED), new;          \
+                                                                                \
+		do                                                              \
+			if (__builtin_add_overflow(old, delta, &new))           \
+				return false;                                   \
+		while (!__atomic_compare_exchange_n(at, &old, new, true, ORDER, \
+						    __ATOMIC_RELAXED));         \
+		*sum = new;                                                     \
+		return true;                                                    \
 	}
 SIGNED_STEPS(i8, int8_t)
 SIGNED_STEPS(i16, int16_t)
@@ -119,7 +120,7 @@ static void store_bits(void *at, size_t size, uint64_t bits)
 #define EXCHANGE(type)                                                                       \
 	do {                                                                                 \
 		type old = (type)*bits;                                                      \
-		bool done = __atomic_compare_exchange_n((type *)at, &old, (type)new, false,  \
+		bool done = __atomic_compare_exchange_n((type *)at, &old, (type) new, false, \
 							ORDER, ORDER);                       \
 		*bits = old;                                                                 \
 		return done;                                                                 \
@@ -193,7 +194,8 @@ enum ipcu_result ipcu_shm_get(ipcu_shm *shm, uint64_t index, union ipcu_value *v
 	enum ipcu_result result = ipcu_shm_check(shm, index, false);
 
 	if (result == IPCU_OK)
-		*value = value_of(shm->type, load_bits(place(shm, index), ipcu_type_size(shm->type)));
+		*value = value_of(shm->type,
+				  load_bits(place(shm, index), ipcu_type_size(shm->type)));
 	return result;
 }
 
@@ -215,8 +217,9 @@ static union ipcu_value add_float(enum ipcu_type type, void *at, double delta)
 
 	do
 		/* A float's sum is rounded once, as the machine would add two of them. */
-		new = type == IPCU_F32 ? to_bits(type, (double)((float)from_bits(type, old) + (float)delta))
-				       : to_bits(type, from_bits(type, old) + delta);
+		new = type == IPCU_F32
+			      ? to_bits(type, (double)((float)from_bits(type, old) + (float)delta))
+			      : to_bits(type, from_bits(type, old) + delta);
 	while (!exchange_bits(at, size, &old, new));
 	return value_of(type, new);
 }
@@ -251,7 +254,8 @@ static bool add(enum ipcu_type type, void *at, union ipcu_value delta, union ipc
 	}
 }
 
-enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value delta, union ipcu_value *value)
+enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value delta,
+			      union ipcu_value *value)
 {
 	enum ipcu_result result = ipcu_shm_check(shm, index, true);
 	union ipcu_value sum;
@@ -259,7 +263,8 @@ enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value de
 	if (result != IPCU_OK)
 		return result;
 	if (!add(shm->type, place(shm, index), delta, &sum))
-		return ipcu_fail(IPCU_LIMIT, "the sum is out of the range of %s: the value was not changed",
+		return ipcu_fail(IPCU_LIMIT,
+				 "the sum is out of the range of %s: the value was not changed",
 				 ipcu_type_name(shm->type));
 	changed(shm, index);
 	if (value)

@@ -70,7 +70,10 @@ static int futex_wait(void *word, uint32_t seen, const struct timespec *until)
 	if (sizeof(until->tv_sec) > sizeof(long))
 		number = SYS_futex_time64;
 #endif
-	return syscall(number, word, FUTEX_WAIT_BITSET, seen, until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 ? errno : 0;
+	return syscall(number, word, FUTEX_WAIT_BITSET, seen, until, NULL, FUTEX_BITSET_MATCH_ANY) <
+			       0
+		       ? errno
+		       : 0;
 #else
 	struct timespec slice = { 0, 50000000 };
 

@@ -31,8 +31,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define TRIES 1000	     /* how often a name may be replaced while we open it */
-#define WORDS_MAX 65536	     /* more of them are not woken one by one */
+#define TRIES 1000	/* how often a name may be replaced while we open it */
+#define WORDS_MAX 65536 /* more of them are not woken one by one */
 
 /* ---- the kind ------------------------------------------------------------- */
 
@@ -58,7 +58,8 @@ static bool adopt(int id, uint64_t definition[4])
 {
 	struct shmid_ds segment;
 
-	return ipcu_stat_segment(id, &segment) == 0 && segment.shm_segsz >= definition[IPCU_SHM_LENGTH];
+	return ipcu_stat_segment(id, &segment) == 0 &&
+	       segment.shm_segsz >= definition[IPCU_SHM_LENGTH];
 }
 
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
@@ -69,7 +70,8 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 	(void)id;
 	if (!holder)
 		return IPCU_OK;
-	ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it", (int)holder, waiting);
+	ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
+		  (int)holder, waiting);
 	ipcu_hint("end what uses it, or remove it all the same with -f");
 	return IPCU_CONFLICT;
 }
@@ -155,21 +157,24 @@ void ipcu_shm_wake_all(ipcu_shm *shm)
 
 static enum ipcu_result not_as_wanted(const ipcu_shm *shm, const struct ipcu_shm_layout *layout)
 {
-	ipcu_fail(IPCU_CONFLICT, "it holds %llu %s%s, not %llu %s%s", (unsigned long long)shm->count,
-		  ipcu_type_name(shm->type), shm->type ? " values" : "", (unsigned long long)layout->count,
+	ipcu_fail(IPCU_CONFLICT, "it holds %llu %s%s, not %llu %s%s",
+		  (unsigned long long)shm->count, ipcu_type_name(shm->type),
+		  shm->type ? " values" : "", (unsigned long long)layout->count,
 		  ipcu_type_name(layout->type), layout->type ? " values" : "");
 	ipcu_hint("use another name, or remove it with ipc-rm to create it anew");
 	return IPCU_CONFLICT;
 }
 
 /* Type, length and count, from what is recorded, what there is, and what was asked for. */
-static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *layout, uint64_t there)
+static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *layout,
+				   uint64_t there)
 {
 	uint64_t length = shm->object.named ? shm->object.definition[IPCU_SHM_LENGTH] : there;
 	uint64_t type = shm->object.named ? shm->object.definition[IPCU_SHM_TYPE] : 0;
 
 	if (type > IPCU_F64 || length > there || length % ipcu_type_size((enum ipcu_type)type)) {
-		ipcu_fail(IPCU_SYSTEM, "the memory is damaged: its name says %llu bytes, there are %llu",
+		ipcu_fail(IPCU_SYSTEM,
+			  "the memory is damaged: its name says %llu bytes, there are %llu",
 			  (unsigned long long)length, (unsigned long long)there);
 		ipcu_hint("remove it with ipc-rm -f and create it again");
 		return IPCU_SYSTEM;
@@ -185,8 +190,8 @@ static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *
 	if (layout->type == IPCU_BYTES || layout->type == shm->type)
 		return IPCU_OK;
 	if (shm->type != IPCU_BYTES) {
-		ipcu_fail(IPCU_CONFLICT, "it holds values of type %s, not %s", ipcu_type_name(shm->type),
-			  ipcu_type_name(layout->type));
+		ipcu_fail(IPCU_CONFLICT, "it holds values of type %s, not %s",
+			  ipcu_type_name(shm->type), ipcu_type_name(layout->type));
 		return IPCU_CONFLICT;
 	}
 	shm->type = layout->type;
@@ -224,7 +229,8 @@ void ipcu_shm_populate(void *data, size_t size, bool writing)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (uintptr_t)data % page;
 	int errnum = errno;
 
-	madvise((char *)data - before, before + size, writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+	madvise((char *)data - before, before + size,
+		writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 	errno = errnum;
 }
 
@@ -232,8 +238,8 @@ bool ipcu_shm_gone(const ipcu_shm *shm)
 {
 	struct shmid_ds segment;
 
-	return ipcu_stat_segment(shm->object.id, &segment) < 0 || segment.shm_perm.mode & SHM_DEST ||
-	       PERM_KEY(segment.shm_perm) != shm->object.key;
+	return ipcu_stat_segment(shm->object.id, &segment) < 0 ||
+	       segment.shm_perm.mode & SHM_DEST || PERM_KEY(segment.shm_perm) != shm->object.key;
 }
 
 static enum ipcu_result open_once(ipcu_shm *shm, const struct ipcu_shm_layout *layout,
@@ -302,15 +308,16 @@ static enum ipcu_result open_shm(ipcu_shm *shm, const struct ipcu_shm_layout *la
 			break;
 		detach(shm);
 	}
-	if (result == IPCU_OK && shm->object.created && shm->object.named && shm->object.perm.mode & 066)
+	if (result == IPCU_OK && shm->object.created && shm->object.named &&
+	    shm->object.perm.mode & 066)
 		result = ipcu_shm_lock_make(shm);
 	if (result != IPCU_OK)
 		detach(shm);
 	return result;
 }
 
-enum ipcu_result ipcu_shm_open(ipcu_shm **out, const char *name, const struct ipcu_shm_layout *layout,
-			       const struct ipcu_open *how)
+enum ipcu_result ipcu_shm_open(ipcu_shm **out, const char *name,
+			       const struct ipcu_shm_layout *layout, const struct ipcu_open *how)
 {
 	ipcu_shm *shm = calloc(1, sizeof(*shm) + strlen(name) + 1);
 	enum ipcu_result result;
@@ -342,7 +349,8 @@ void *ipcu_shm_data(ipcu_shm *shm, size_t *size)
 
 enum ipcu_result ipcu_shm_writable(ipcu_shm *shm)
 {
-	return shm->writable ? IPCU_OK : ipcu_object_denied(&shm->object, "shmat", "cannot change it");
+	return shm->writable ? IPCU_OK
+			     : ipcu_object_denied(&shm->object, "shmat", "cannot change it");
 }
 
 enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info)
@@ -350,7 +358,8 @@ enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info)
 	struct shmid_ds segment;
 
 	if (ipcu_stat_segment(shm->object.id, &segment) < 0)
-		return ipcu_fail_call("shmctl", errno == EINVAL ? EIDRM : errno, "cannot look at it");
+		return ipcu_fail_call("shmctl", errno == EINVAL ? EIDRM : errno,
+				      "cannot look at it");
 	memset(info, 0, sizeof(*info));
 	info->size = shm->size;
 	info->type = shm->type;

@@ -84,7 +84,8 @@ static inline bool ipcu_stage_key(key_t key)
  * With the lock: end what a killed ipcu_shm_publish() of NAME began. *RECORD is its record, and brought up to
  * date. False, and nothing to do, if there was none. DRY_RUN only looks.
  */
-bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ipcu_record *record, bool dry_run);
+bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ipcu_record *record,
+		     bool dry_run);
 
 /* Remove the other segment that RECORD names. */
 void ipcu_shm_other_remove(const struct ipcu_record *record);

@@ -92,13 +92,15 @@ enum ipcu_result ipcu_spill_create(struct ipcu_spill *spill, const struct ipcu_o
 
 	memset(spill, 0, sizeof(*spill));
 	if (make_segment(size, descriptor) < 0)
-		return ipcu_fail_call("shmget", errno, "no memory segment for a message of %zu bytes", size);
+		return ipcu_fail_call("shmget", errno,
+				      "no memory segment for a message of %zu bytes", size);
 	header = shmat(descriptor->id, NULL, 0);
 	if (header == (void *)-1) {
 		int errnum = errno;
 
 		shmctl(descriptor->id, IPC_RMID, NULL);
-		return ipcu_fail_call("shmat", errnum, "cannot attach the segment of a big message");
+		return ipcu_fail_call("shmat", errnum,
+				      "cannot attach the segment of a big message");
 	}
 	spill->segment = header;
 	header->sender = getpid();
@@ -133,7 +135,8 @@ void ipcu_spill_cancel(struct ipcu_spill *spill)
 static enum ipcu_result refuse(const char *why)
 {
 	ipcu_fail(IPCU_BROKEN, "a big message was refused: %s", why);
-	ipcu_hint("its sender is not an ipcutils sender, or its body was removed (systemd's RemoveIPC, ipcrm): see ipcutils(7)");
+	ipcu_hint(
+		"its sender is not an ipcutils sender, or its body was removed (systemd's RemoveIPC, ipcrm): see ipcutils(7)");
 	return IPCU_BROKEN;
 }
 
@@ -155,7 +158,8 @@ enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *
 	if (descriptor.id < 0 || ipcu_stat_segment(descriptor.id, &state) < 0 ||
 	    PERM_KEY(state.shm_perm) != descriptor.key)
 		return refuse("its body is not there");
-	if (state.shm_segsz < sizeof(*header) || state.shm_segsz - sizeof(*header) < descriptor.size)
+	if (state.shm_segsz < sizeof(*header) ||
+	    state.shm_segsz - sizeof(*header) < descriptor.size)
 		return refuse("its body is too short");
 	header = shmat(descriptor.id, NULL, take ? 0 : SHM_RDONLY);
 	if (header == (void *)-1)

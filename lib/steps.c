@@ -20,7 +20,8 @@ void ipcu_step(struct ipcu_steps *steps, unsigned semaphore, int change, int fla
 	op->sem_flg = (short)flags;
 }
 
-void ipcu_step_count(struct ipcu_steps *steps, unsigned low, unsigned low_value, unsigned high_value)
+void ipcu_step_count(struct ipcu_steps *steps, unsigned low, unsigned low_value,
+		     unsigned high_value)
 {
 	if (low_value < IPCU_DIGIT - 1) {
 		ipcu_step(steps, low, 1, 0);
@@ -67,8 +68,10 @@ enum ipcu_result ipcu_steps_open(struct ipcu_object *object, const struct ipcu_k
 	if (result != IPCU_OK)
 		return result;
 	if (name.form != IPCU_NAME_PLAIN) {
-		ipcu_fail(IPCU_USAGE, "%s has a NAME, not a key", ops->kind == IPCU_KIND_EVENT ? "an event" : "a barrier");
-		ipcu_hint("key:, id: and ftok: reach objects of other programs, and those have none");
+		ipcu_fail(IPCU_USAGE, "%s has a NAME, not a key",
+			  ops->kind == IPCU_KIND_EVENT ? "an event" : "a barrier");
+		ipcu_hint(
+			"key:, id: and ftok: reach objects of other programs, and those have none");
 		return IPCU_USAGE;
 	}
 	if (!definition)

@@ -20,7 +20,8 @@ struct ipcu_steps {
 void ipcu_step(struct ipcu_steps *steps, unsigned semaphore, int change, int flags);
 
 /* Count the two-digit number in LOW and LOW + 1 up; its digits are LOW_VALUE and HIGH_VALUE now. */
-void ipcu_step_count(struct ipcu_steps *steps, unsigned low, unsigned low_value, unsigned high_value);
+void ipcu_step_count(struct ipcu_steps *steps, unsigned low, unsigned low_value,
+		     unsigned high_value);
 
 /*
  * Do all of them at once, waiting until that can be (NULL: for ever). 0 or an errno,

@@ -107,7 +107,8 @@ bool ipcu_family_fresh(enum ipcu_family family, int id, pid_t creator)
 
 	switch (family) {
 	case IPCU_FAMILY_QUEUE:
-		return ipcu_stat_queue(id, &queue) == 0 && queue.msg_stime == 0 && queue.msg_rtime == 0;
+		return ipcu_stat_queue(id, &queue) == 0 && queue.msg_stime == 0 &&
+		       queue.msg_rtime == 0;
 	case IPCU_FAMILY_SET:
 		return ipcu_stat_set(id, &set) == 0 && set.sem_otime == 0;
 	case IPCU_FAMILY_SEGMENT:

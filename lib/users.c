@@ -97,8 +97,8 @@ static const char *has_attached(pid_t pid, int id)
 	while (file && !how && getline(&line, &capacity, file) > 0) {
 		unsigned long long inode;
 
-		if (strstr(line, "/SYSV") &&
-		    sscanf(line, "%*s %*s %*s %*s %llu", &inode) == 1 && inode == (unsigned)id)
+		if (strstr(line, "/SYSV") && sscanf(line, "%*s %*s %*s %*s %llu", &inode) == 1 &&
+		    inode == (unsigned)id)
 			how = "attached";
 	}
 	free(line);
@@ -115,14 +115,15 @@ static bool same_namespace(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
 	return stat("/proc/self/ns/ipc", &ours) < 0 ||
-	       (stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev);
+	       (stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+		ours.st_dev == theirs.st_dev);
 }
 
 static enum ipcu_family family_of(enum ipcu_kind kind)
 {
-	return kind == IPCU_KIND_QUEUE				      ? IPCU_FAMILY_QUEUE
+	return kind == IPCU_KIND_QUEUE				    ? IPCU_FAMILY_QUEUE
 	       : kind == IPCU_KIND_MEMORY || kind == IPCU_KIND_PIPE ? IPCU_FAMILY_SEGMENT
-								      : IPCU_FAMILY_SET;
+								    : IPCU_FAMILY_SET;
 }
 
 size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context)

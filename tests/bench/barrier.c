@@ -58,25 +58,25 @@ static double ours(unsigned parties)
 
 static double python(unsigned parties)
 {
-	static const char program[] =
-		"import multiprocessing as m, sys, time\n"
-		"n, g = int(sys.argv[1]), int(sys.argv[2])\n"
-		"b = m.Barrier(n)\n"
-		"def party():\n"
-		"    for i in range(g + 1): b.wait()\n"
-		"children = [m.Process(target=party) for i in range(n - 1)]\n"
-		"for c in children: c.start()\n"
-		"b.wait()\n"
-		"t = time.monotonic()\n"
-		"for i in range(g): b.wait()\n"
-		"print((time.monotonic() - t) / g)\n"
-		"for c in children: c.join()\n";
+	static const char program[] = "import multiprocessing as m, sys, time\n"
+				      "n, g = int(sys.argv[1]), int(sys.argv[2])\n"
+				      "b = m.Barrier(n)\n"
+				      "def party():\n"
+				      "    for i in range(g + 1): b.wait()\n"
+				      "children = [m.Process(target=party) for i in range(n - 1)]\n"
+				      "for c in children: c.start()\n"
+				      "b.wait()\n"
+				      "t = time.monotonic()\n"
+				      "for i in range(g): b.wait()\n"
+				      "print((time.monotonic() - t) / g)\n"
+				      "for c in children: c.join()\n";
 	char command[256];
 	double seconds = 0;
 	FILE *out;
 
 	setenv("BENCH_PYTHON", program, 1);
-	snprintf(command, sizeof(command), "exec python3 -c \"$BENCH_PYTHON\" %u %d", parties, GENERATIONS);
+	snprintf(command, sizeof(command), "exec python3 -c \"$BENCH_PYTHON\" %u %d", parties,
+		 GENERATIONS);
 	out = popen(command, "r");
 	if (!out || fscanf(out, "%lf", &seconds) != 1)
 		seconds = 0;
@@ -94,9 +94,11 @@ void barrier_row(unsigned parties, size_t rounds, double target)
 		add(&library, ours(parties));
 		add(&other, python(parties));
 	}
-	snprintf(work, sizeof(work), "barrier release, %u parties (%.0f us), rate", parties, median(&library) * 1e6);
+	snprintf(work, sizeof(work), "barrier release, %u parties (%.0f us), rate", parties,
+		 median(&library) * 1e6);
 	if (median(&other) > 0)
-		row(work, "Python multiprocessing.Barrier", median(&other) / median(&library), false, target);
+		row(work, "Python multiprocessing.Barrier", median(&other) / median(&library),
+		    false, target);
 	else
 		printf("| %s | Python multiprocessing.Barrier | skipped: no python3 | | |\n", work);
 }

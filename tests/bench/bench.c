@@ -168,8 +168,8 @@ static void one_shot(const char *from, const char *kind, double target)
 	for (int i = 0; i < 3; i++)
 		qsort(times[i], count, sizeof(double), compare);
 	snprintf(work, sizeof(work), "one `ipc-send q hello`%s, start to exit", kind);
-	row(work, "an empty dynamically linked C program", times[1][count / 2] / times[0][count / 2], true,
-	    target);
+	row(work, "an empty dynamically linked C program",
+	    times[1][count / 2] / times[0][count / 2], true, target);
 	snprintf(work, sizeof(work), "one `ipc-recv q`%s, start to exit", kind);
 	row(work, "the same", times[2][count / 2] / times[0][count / 2], true, 0);
 }
@@ -186,8 +186,8 @@ static pid_t start_redis(const char *path)
 	pid = fork();
 	if (pid == 0) {
 		become(-1, NULL);
-		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--save", "",
-		       "--appendonly", "no", "--dir", directory, (char *)NULL);
+		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path,
+		       "--save", "", "--appendonly", "no", "--dir", directory, (char *)NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 500 && access(path, F_OK) < 0; i++)
@@ -218,18 +218,20 @@ static void streams(void)
 		kill(server, SIGTERM);
 		waitpid(server, NULL, 0);
 	}
-	row("`seq 1000000` through `ipc-send` and `ipc-recv -f`, rate", "bare C msgsnd/msgrcv loops",
-	    median(&ours) / median(&bare), false, 0.90);
+	row("`seq 1000000` through `ipc-send` and `ipc-recv -f`, rate",
+	    "bare C msgsnd/msgrcv loops", median(&ours) / median(&bare), false, 0.90);
 	if (median(&python) > 0)
-		row("the same", "Python multiprocessing.Queue", median(&ours) / median(&python), false, 8);
+		row("the same", "Python multiprocessing.Queue", median(&ours) / median(&python),
+		    false, 8);
 	else
 		printf("| the same | Python multiprocessing.Queue | skipped: no python3 | | |\n");
 	if (median(&redis) > 0)
-		row("the same", "Redis LPUSH/BRPOP, pipelined by the hundred", median(&ours) / median(&redis), false, 1);
+		row("the same", "Redis LPUSH/BRPOP, pipelined by the hundred",
+		    median(&ours) / median(&redis), false, 1);
 	else
 		printf("| the same | Redis LPUSH/BRPOP | skipped: no redis-server | | |\n");
-	fprintf(stderr, "# messages/s: ipcutils %.0f, bare %.0f, Python %.0f, Redis %.0f\n", median(&ours),
-		median(&bare), median(&python), median(&redis));
+	fprintf(stderr, "# messages/s: ipcutils %.0f, bare %.0f, Python %.0f, Redis %.0f\n",
+		median(&ours), median(&bare), median(&python), median(&redis));
 }
 
 #define TRIPS 20000
@@ -242,10 +244,14 @@ struct pair {
 static void echo_bare(void *argument)
 {
 	struct pair *pair = argument;
-	struct { long type; char body[8]; } message;
+	struct {
+		long type;
+		char body[8];
+	} message;
 
 	for (int i = 0; i < TRIPS; i++)
-		if (msgrcv(pair->ids[0], &message, 8, 0, 0) < 0 || msgsnd(pair->ids[1], &message, 8, 0) < 0)
+		if (msgrcv(pair->ids[0], &message, 8, 0, 0) < 0 ||
+		    msgsnd(pair->ids[1], &message, 8, 0) < 0)
 			die("echo");
 }
 
@@ -264,7 +270,10 @@ static void round_trips(void)
 {
 	struct samples ours = { 0 }, bare = { 0 };
 	struct pair pair;
-	struct { long type; char body[8]; } request = { 1, "request" };
+	struct {
+		long type;
+		char body[8];
+	} request = { 1, "request" };
 
 	if (ipcu_queue_open(&pair.there, "there", NULL) != IPCU_OK ||
 	    ipcu_queue_open(&pair.back, "back", NULL) != IPCU_OK)
@@ -286,12 +295,14 @@ static void round_trips(void)
 		child = start_function(echo_bare, &pair, 1, NULL);
 		begun = now();
 		for (int trip = 0; trip < TRIPS; trip++)
-			if (msgsnd(pair.ids[0], &request, 8, 0) < 0 || msgrcv(pair.ids[1], &request, 8, 0, 0) < 0)
+			if (msgsnd(pair.ids[0], &request, 8, 0) < 0 ||
+			    msgrcv(pair.ids[1], &request, 8, 0, 0) < 0)
 				die("request");
 		add(&bare, now() - begun);
 		finish(child, false);
 	}
-	row("request and reply through the library, time", "bare msgsnd/msgrcv", median(&ours) / median(&bare), true, 0);
+	row("request and reply through the library, time", "bare msgsnd/msgrcv",
+	    median(&ours) / median(&bare), true, 0);
 	ipcu_queue_close(pair.there);
 	ipcu_queue_close(pair.back);
 	msgctl(pair.ids[0], IPC_RMID, NULL);
@@ -349,7 +360,8 @@ static void lookups(void)
 		add(&few, look_up(ten));
 		add(&many, look_up(thousands));
 	}
-	row("opening by name in the library, 30,000 names", "10 names", median(&many) / median(&few), true, 1.2);
+	row("opening by name in the library, 30,000 names", "10 names",
+	    median(&many) / median(&few), true, 1.2);
 	if (setns(home, CLONE_NEWIPC) < 0)
 		die("setns");
 	close(ten);
@@ -408,16 +420,18 @@ static void memory(int queues)
 	own = resident(pid, "RssAnon:");
 	kill(pid, SIGTERM);
 	finish(pid, true);
-	snprintf(work, sizeof(work), "memory of an `ipc-recv` blocked on %d queue%s", queues, queues > 1 ? "s" : "");
-	printf("| %s | | %.1f MiB, %.1f of it private | <= 4 MiB | %s |\n", work, total / 1024, own / 1024,
-	       total <= 4096 ? "yes" : "no");
+	snprintf(work, sizeof(work), "memory of an `ipc-recv` blocked on %d queue%s", queues,
+		 queues > 1 ? "s" : "");
+	printf("| %s | | %.1f MiB, %.1f of it private | <= 4 MiB | %s |\n", work, total / 1024,
+	       own / 1024, total <= 4096 ? "yes" : "no");
 	fflush(stdout);
 }
 
 static void remove_names(void)
 {
-	static const char *const names[] = { "oneshot", "there", "back", "blocked0", "blocked1", "blocked2",
-					     "blocked3", "blocked4", "blocked5", "blocked6", "blocked7" };
+	static const char *const names[] = { "oneshot",	 "there",    "back",	 "blocked0",
+					     "blocked1", "blocked2", "blocked3", "blocked4",
+					     "blocked5", "blocked6", "blocked7" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		ipcu_remove(names[i], IPCU_KIND_QUEUE, IPCU_REMOVE_FORCE);

@@ -24,7 +24,8 @@ static void wait_once(void *argument)
 	struct sembuf zero = { 0, 0, 0 };
 	struct waiter *waiter = argument;
 
-	if (waiter->event ? ipcu_event_wait(waiter->event, NULL, NULL) != IPCU_OK : semop(waiter->id, &zero, 1) < 0)
+	if (waiter->event ? ipcu_event_wait(waiter->event, NULL, NULL) != IPCU_OK
+			  : semop(waiter->id, &zero, 1) < 0)
 		die("wait");
 	*waiter->awake = now();
 }
@@ -65,13 +66,15 @@ static double wake(struct waiter waiter, double *awake, int waiters)
 
 void event_row(int waiters, size_t rounds)
 {
-	double *awake = mmap(NULL, WAITERS_MAX * sizeof(*awake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double *awake = mmap(NULL, WAITERS_MAX * sizeof(*awake), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct waiter ours = { 0 }, bare = { .id = semget(IPC_PRIVATE, 1, 0600) };
 	struct samples events = { 0 }, zeroes = { 0 };
 	struct sembuf up = { 0, 1, 0 };
 	char work[128];
 
-	if (awake == MAP_FAILED || bare.id < 0 || ipcu_event_open(&ours.event, "bench-event", NULL) != IPCU_OK)
+	if (awake == MAP_FAILED || bare.id < 0 ||
+	    ipcu_event_open(&ours.event, "bench-event", NULL) != IPCU_OK)
 		die("event");
 	for (size_t i = 0; i < rounds; i++) {
 		if (ipcu_event_clear(ours.event) != IPCU_OK || semop(bare.id, &up, 1) < 0)
@@ -79,7 +82,8 @@ void event_row(int waiters, size_t rounds)
 		add(&events, wake(ours, awake, waiters));
 		add(&zeroes, wake(bare, awake, waiters));
 	}
-	snprintf(work, sizeof(work), "event set, until the last of %d waiters is awake (%.0f us), time", waiters,
+	snprintf(work, sizeof(work),
+		 "event set, until the last of %d waiters is awake (%.0f us), time", waiters,
 		 median(&events) * 1e6);
 	row(work, "bare semop, waiting for zero", median(&events) / median(&zeroes), true, 0);
 	ipcu_event_close(ours.event);

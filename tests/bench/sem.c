@@ -24,7 +24,8 @@
 
 /* ---- a command under a lock ------------------------------------------------------------- */
 
-static void command_rows(const char *from, const char *kind, const char *bindir, double target, size_t count)
+static void command_rows(const char *from, const char *kind, const char *bindir, double target,
+			 size_t count)
 {
 	char run[4096], wrapper[4096];
 	const char *run_argv[] = { run, "run", "bench-lock", "--", "true", NULL };
@@ -53,7 +54,8 @@ static void command_rows(const char *from, const char *kind, const char *bindir,
 	}
 	unlink(flock_argv[1]);
 	snprintf(work, sizeof(work), "`ipc-sem run m -- true`%s, start to exit", kind);
-	row(work, "an empty C program that execs `true`", median(&ours) / median(&bare), true, target);
+	row(work, "an empty C program that execs `true`", median(&ours) / median(&bare), true,
+	    target);
 	row("the same", "flock(1)", median(&ours) / median(&flock_1), true, 0.70);
 	if (has_sem)
 		row("the same", "GNU sem --fg", median(&ours) / median(&gnu), true, 0);
@@ -72,7 +74,8 @@ static double pairs_ours(ipcu_sem *sem)
 	for (int i = 0; i < PAIRS; i++) {
 		struct ipcu_hold hold;
 
-		if (ipcu_sem_acquire(sem, 1, NULL, &hold) != IPCU_OK || ipcu_sem_release(sem, &hold) != IPCU_OK)
+		if (ipcu_sem_acquire(sem, 1, NULL, &hold) != IPCU_OK ||
+		    ipcu_sem_release(sem, &hold) != IPCU_OK)
 			die(ipcu_last_error()->message);
 	}
 	return now() - begun;
@@ -108,13 +111,15 @@ struct lock {
 
 static void take(struct lock *lock)
 {
-	if (lock->sem ? ipcu_sem_acquire(lock->sem, 1, NULL, &lock->hold) != IPCU_OK : flock(lock->fd, LOCK_EX) < 0)
+	if (lock->sem ? ipcu_sem_acquire(lock->sem, 1, NULL, &lock->hold) != IPCU_OK
+		      : flock(lock->fd, LOCK_EX) < 0)
 		die("lock");
 }
 
 static void give(struct lock *lock)
 {
-	if (lock->sem ? ipcu_sem_release(lock->sem, &lock->hold) != IPCU_OK : flock(lock->fd, LOCK_UN) < 0)
+	if (lock->sem ? ipcu_sem_release(lock->sem, &lock->hold) != IPCU_OK
+		      : flock(lock->fd, LOCK_UN) < 0)
 		die("unlock");
 }
 
@@ -137,7 +142,9 @@ static void contend(void *argument)
 		board->by = self;
 		board->given = now();
 		give(lock);
-		nanosleep(&pause, NULL); /* flock gives it to whoever is fastest: to the one that is awake */
+		nanosleep(
+			&pause,
+			NULL); /* flock gives it to whoever is fastest: to the one that is awake */
 	}
 }
 
@@ -146,7 +153,8 @@ static double hand_over(struct lock *lock)
 	pid_t children[2];
 	double seconds;
 
-	lock->board = mmap(NULL, sizeof(*lock->board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	lock->board = mmap(NULL, sizeof(*lock->board), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (lock->board == MAP_FAILED)
 		die("mmap");
 	for (int i = 0; i < 2; i++)
@@ -182,9 +190,11 @@ void sem_rows(const char *bindir, const char *staticdir, const char *directory, 
 		add(&handed, hand_over(&lock));
 		add(&flocked, hand_over(&file));
 	}
-	snprintf(work, sizeof(work), "acquire and release in the library (%.1f us), time", median(&ours) / PAIRS * 1e6);
+	snprintf(work, sizeof(work), "acquire and release in the library (%.1f us), time",
+		 median(&ours) / PAIRS * 1e6);
 	row(work, "a bare semop pair with undo", median(&ours) / median(&bare), true, 0);
-	snprintf(work, sizeof(work), "handing a lock over to a waiting process (%.0f us), time", median(&handed) * 1e6);
+	snprintf(work, sizeof(work), "handing a lock over to a waiting process (%.0f us), time",
+		 median(&handed) * 1e6);
 	row(work, "flock(2), what flock(1) does", median(&handed) / median(&flocked), true, 0);
 	ipcu_sem_close(lock.sem);
 	semctl(id, 0, IPC_RMID);

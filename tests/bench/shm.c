@@ -63,19 +63,19 @@ static double add_bare(_Atomic int64_t *value)
 
 static double add_python(void)
 {
-	static const char program[] =
-		"import multiprocessing as m, sys, time\n"
-		"v, n = m.Value('q', 0), int(sys.argv[1])\n"
-		"t = time.monotonic()\n"
-		"for i in range(n):\n"
-		"    with v.get_lock(): v.value += 1\n"
-		"print((time.monotonic() - t) / n)\n";
+	static const char program[] = "import multiprocessing as m, sys, time\n"
+				      "v, n = m.Value('q', 0), int(sys.argv[1])\n"
+				      "t = time.monotonic()\n"
+				      "for i in range(n):\n"
+				      "    with v.get_lock(): v.value += 1\n"
+				      "print((time.monotonic() - t) / n)\n";
 	char command[128];
 	double seconds = 0;
 	FILE *out;
 
 	setenv("BENCH_PYTHON", program, 1);
-	snprintf(command, sizeof(command), "exec python3 -c \"$BENCH_PYTHON\" %d", PYTHON_ADDITIONS);
+	snprintf(command, sizeof(command), "exec python3 -c \"$BENCH_PYTHON\" %d",
+		 PYTHON_ADDITIONS);
 	out = popen(command, "r");
 	if (!out || fscanf(out, "%lf", &seconds) != 1)
 		seconds = 0;
@@ -88,7 +88,8 @@ static void additions(size_t rounds)
 {
 	struct samples ours = { 0 }, bare = { 0 }, python = { 0 };
 	ipcu_shm *shm = open_values("bench-sum", 1);
-	_Atomic int64_t *value = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	_Atomic int64_t *value =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (value == MAP_FAILED)
 		die("mmap");
@@ -102,18 +103,19 @@ static void additions(size_t rounds)
 	remove_memory("bench-sum");
 	munmap((void *)value, 4096);
 	if (median(&python) > 0)
-		row("`ipcu_shm_add`, rate", "Python Value with get_lock", median(&python) / median(&ours), false, 20);
+		row("`ipcu_shm_add`, rate", "Python Value with get_lock",
+		    median(&python) / median(&ours), false, 20);
 	else
 		printf("| `ipcu_shm_add` | Python Value with get_lock | skipped: no python3 | | |\n");
 	row("the same, time", "a bare atomic addition", median(&ours) / median(&bare), true, 0);
-	fprintf(stderr, "# an addition: ours %.1f ns, bare %.1f ns, Python %.0f ns\n", median(&ours) * 1e9,
-		median(&bare) * 1e9, median(&python) * 1e9);
+	fprintf(stderr, "# an addition: ours %.1f ns, bare %.1f ns, Python %.0f ns\n",
+		median(&ours) * 1e9, median(&bare) * 1e9, median(&python) * 1e9);
 }
 
 /* ---- waking up: seconds for one turn ------------------------------------------------- */
 
 struct game {
-	ipcu_shm *shm;		 /* or NULL */
+	ipcu_shm *shm;		/* or NULL */
 	_Atomic uint32_t *word; /* of the bare side */
 	uint32_t first;
 };
@@ -128,7 +130,8 @@ static void play(void *argument)
 		uint32_t seen;
 
 		if (game->shm) {
-			if (ipcu_shm_wait(game->shm, 0, IPCU_EQUAL, wanted, NULL, NULL) != IPCU_OK ||
+			if (ipcu_shm_wait(game->shm, 0, IPCU_EQUAL, wanted, NULL, NULL) !=
+				    IPCU_OK ||
 			    ipcu_shm_add(game->shm, 0, one, NULL) != IPCU_OK)
 				die(ipcu_last_error()->message);
 			continue;
@@ -162,7 +165,8 @@ static void wake_ups(size_t rounds)
 {
 	struct samples ours = { 0 }, bare = { 0 };
 	ipcu_shm *shm = open_values("bench-turn", 1);
-	_Atomic uint32_t *word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	_Atomic uint32_t *word =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (word == MAP_FAILED)
 		die("mmap");
@@ -173,8 +177,10 @@ static void wake_ups(size_t rounds)
 	ipcu_shm_close(shm);
 	remove_memory("bench-turn");
 	munmap((void *)word, 4096);
-	row("`ipcu_shm_wait` until woken, time", "a bare futex", median(&ours) / median(&bare), true, 0);
-	fprintf(stderr, "# a wake-up: ours %.1f us, bare %.1f us\n", median(&ours) * 1e6, median(&bare) * 1e6);
+	row("`ipcu_shm_wait` until woken, time", "a bare futex", median(&ours) / median(&bare),
+	    true, 0);
+	fprintf(stderr, "# a wake-up: ours %.1f us, bare %.1f us\n", median(&ours) * 1e6,
+		median(&bare) * 1e6);
 }
 
 /* ---- bytes --------------------------------------------------------------------------- */
@@ -188,23 +194,28 @@ static double shell(const char *command)
 
 static void bytes(const char *bindir, size_t rounds)
 {
-	char directory[] = "/dev/shm/ipc-bench-XXXXXX", prepare[4096], write_ours[4096], write_cat[4096],
-	     read_ours[4096], load_ours[4096], load_cat[4096];
+	char directory[] = "/dev/shm/ipc-bench-XXXXXX", prepare[4096], write_ours[4096],
+	     write_cat[4096], read_ours[4096], load_ours[4096], load_cat[4096];
 	struct samples samples[5] = { { { 0 }, 0 } };
 
 	if (!mkdtemp(directory))
 		die(directory);
-	snprintf(prepare, sizeof(prepare),
-		 "head -c %dM /dev/urandom >%s/in && cp %s/in %s/out && %s/ipc-shm create bench-bytes %dM && "
-		 "%s/ipc-shm write bench-bytes <%s/in",
-		 MEGABYTES, directory, directory, directory, bindir, MEGABYTES, bindir, directory);
+	snprintf(
+		prepare, sizeof(prepare),
+		"head -c %dM /dev/urandom >%s/in && cp %s/in %s/out && %s/ipc-shm create bench-bytes %dM && "
+		"%s/ipc-shm write bench-bytes <%s/in",
+		MEGABYTES, directory, directory, directory, bindir, MEGABYTES, bindir, directory);
 	if (system(prepare) != 0)
 		die("prepare");
-	snprintf(write_ours, sizeof(write_ours), "exec %s/ipc-shm write bench-bytes <%s/in", bindir, directory);
+	snprintf(write_ours, sizeof(write_ours), "exec %s/ipc-shm write bench-bytes <%s/in", bindir,
+		 directory);
 	snprintf(write_cat, sizeof(write_cat), "exec cat <%s/in 1<>%s/out", directory, directory);
-	snprintf(read_ours, sizeof(read_ours), "exec %s/ipc-shm read bench-bytes 1<>%s/out", bindir, directory);
-	snprintf(load_ours, sizeof(load_ours), "exec %s/ipc-shm load bench-bytes <%s/in", bindir, directory);
-	snprintf(load_cat, sizeof(load_cat), "cat <%s/in >%s/new && mv %s/new %s/out", directory, directory, directory, directory);
+	snprintf(read_ours, sizeof(read_ours), "exec %s/ipc-shm read bench-bytes 1<>%s/out", bindir,
+		 directory);
+	snprintf(load_ours, sizeof(load_ours), "exec %s/ipc-shm load bench-bytes <%s/in", bindir,
+		 directory);
+	snprintf(load_cat, sizeof(load_cat), "cat <%s/in >%s/new && mv %s/new %s/out", directory,
+		 directory, directory, directory);
 	for (size_t i = 0; i < rounds; i++) {
 		add(&samples[0], shell(write_ours));
 		add(&samples[1], shell(write_cat));
@@ -212,10 +223,12 @@ static void bytes(const char *bindir, size_t rounds)
 		add(&samples[3], shell(load_ours));
 		add(&samples[4], shell(load_cat));
 	}
-	row("`ipc-shm write` of 128 MiB, rate", "cat from tmpfs into tmpfs", median(&samples[1]) / median(&samples[0]),
-	    false, 0);
-	row("`ipc-shm read` of 128 MiB, rate", "the same", median(&samples[1]) / median(&samples[2]), false, 0);
-	row("`ipc-shm load` of 128 MiB, rate", "cat into a new file there, and mv", median(&samples[4]) / median(&samples[3]), false, 0);
+	row("`ipc-shm write` of 128 MiB, rate", "cat from tmpfs into tmpfs",
+	    median(&samples[1]) / median(&samples[0]), false, 0);
+	row("`ipc-shm read` of 128 MiB, rate", "the same",
+	    median(&samples[1]) / median(&samples[2]), false, 0);
+	row("`ipc-shm load` of 128 MiB, rate", "cat into a new file there, and mv",
+	    median(&samples[4]) / median(&samples[3]), false, 0);
 	remove_memory("bench-bytes");
 	snprintf(prepare, sizeof(prepare), "rm -rf %s", directory);
 	if (system(prepare) != 0)

@@ -135,7 +135,8 @@ double stream_commands(const char *send, const char *receive, const char *input)
 	ipcu_queue *queue;
 	key_t key;
 
-	if (ipcu_queue_open(&queue, "stream", NULL) != IPCU_OK || ipcu_name_key("stream", &key) != IPCU_OK)
+	if (ipcu_queue_open(&queue, "stream", NULL) != IPCU_OK ||
+	    ipcu_name_key("stream", &key) != IPCU_OK)
 		die(ipcu_last_error()->message);
 	begun = now();
 	receiver = start(receive, receive_argv, 1, NULL);
@@ -199,7 +200,8 @@ static void redis_push(void *argument, char *line, size_t size)
 	struct redis *redis = argument;
 
 	redis->used += (size_t)sprintf(redis->out + redis->used,
-				       "*3\r\n$5\r\nLPUSH\r\n$1\r\nq\r\n$%zu\r\n%.*s\r\n", size, (int)size, line);
+				       "*3\r\n$5\r\nLPUSH\r\n$1\r\nq\r\n$%zu\r\n%.*s\r\n", size,
+				       (int)size, line);
 	if (++redis->pending == PIPELINE)
 		redis_flush(redis, 1, false);
 }
@@ -261,7 +263,8 @@ double stream_python(const char *input, long messages)
 	FILE *out;
 
 	setenv("BENCH_PYTHON", program, 1);
-	snprintf(command, sizeof(command), "exec python3 -c \"$BENCH_PYTHON\" %s %ld", input, messages);
+	snprintf(command, sizeof(command), "exec python3 -c \"$BENCH_PYTHON\" %s %ld", input,
+		 messages);
 	out = popen(command, "r");
 	if (!out || fscanf(out, "%lf", &rate) != 1)
 		rate = 0;

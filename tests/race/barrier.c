@@ -52,7 +52,8 @@ static void work(unsigned seed)
 		_exit(1);
 	while (!shared->stop) {
 		/* Half of the waits are so short that timeout and release often meet. */
-		struct timespec deadline = ipcu_deadline_in(rand_r(&seed) % 2 ? rand_r(&seed) % 15000 : 20000000);
+		struct timespec deadline =
+			ipcu_deadline_in(rand_r(&seed) % 2 ? rand_r(&seed) % 15000 : 20000000);
 		unsigned index;
 
 		switch (ipcu_barrier_wait(barrier, NULL, &deadline, &index)) {
@@ -95,7 +96,8 @@ static long storm(ipcu_barrier *barrier, uint64_t generations, bool kill_some)
 	until = info.generation + generations;
 	for (int i = 0; i < WORKERS; i++)
 		workers[i] = start();
-	while (ipcu_barrier_status(barrier, &info) == IPCU_OK && info.generation < until && !shared->wrong) {
+	while (ipcu_barrier_status(barrier, &info) == IPCU_OK && info.generation < until &&
+	       !shared->wrong) {
 		int victim = rand_r(&seed) % WORKERS;
 
 		pause.tv_nsec = rand_r(&seed) % 1000000;
@@ -121,11 +123,13 @@ static void check(ipcu_barrier *barrier, const char *what, long killed)
 
 	is_result(ipcu_barrier_status(barrier, &info), IPCU_OK, "status");
 	for (int i = 0; i < PARTIES; i++) {
-		ok(shared->passed[i] <= (long)info.generation, "%s: index %d passed %ld times in %llu generations",
-		   what, i, shared->passed[i], (unsigned long long)info.generation);
+		ok(shared->passed[i] <= (long)info.generation,
+		   "%s: index %d passed %ld times in %llu generations", what, i, shared->passed[i],
+		   (unsigned long long)info.generation);
 		missing += (long)info.generation - shared->passed[i];
 	}
-	ok(missing <= killed, "%s: %ld passages are not accounted for, %ld were killed", what, missing, killed);
+	ok(missing <= killed, "%s: %ld passages are not accounted for, %ld were killed", what,
+	   missing, killed);
 	is_number(shared->early, 0, "nobody passed early or twice");
 	is_number(shared->wrong, 0, "nobody got a wrong answer");
 	ok(shared->timeouts > 0, "there were %ld timeouts", shared->timeouts);
@@ -140,7 +144,8 @@ int main(void)
 	long killed;
 
 	deadline_for_all(120);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	is_result(ipcu_barrier_open(&barrier, "storm", PARTIES, NULL), IPCU_OK, "opens");
 	storm(barrier, generations, false);
 	check(barrier, "timeouts", 0);

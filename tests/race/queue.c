@@ -138,8 +138,8 @@ static int send_late(int number, void *context)
 		struct timespec pause = { 0, (i * 7919) % 400000 };
 
 		nanosleep(&pause, NULL);
-		if (ipcu_queue_send(lottery->queues[(size_t)i % lottery->count], 1, body, lottery->size, NULL) !=
-		    IPCU_OK)
+		if (ipcu_queue_send(lottery->queues[(size_t)i % lottery->count], 1, body,
+				    lottery->size, NULL) != IPCU_OK)
 			return 1;
 	}
 	return 0;
@@ -165,15 +165,16 @@ static void deadlines(const char *what, size_t count, size_t size)
 	while (received < lottery.rounds && right) {
 		struct timespec deadline = ipcu_deadline_in(150000);
 		size_t which;
-		enum ipcu_result result =
-			ipcu_queue_receive_any(lottery.queues, count, &which, &message, NULL, &deadline);
+		enum ipcu_result result = ipcu_queue_receive_any(lottery.queues, count, &which,
+								 &message, NULL, &deadline);
 
 		if (result == IPCU_OK) {
 			received++;
 			right &= message.size == size;
 		} else if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == ETIMEDOUT) {
 			/* Now and then the sender is done, and something is missing. */
-			if (++timed_out % 1000 == 0 && waitpid(sender, &status, WNOHANG) == sender) {
+			if (++timed_out % 1000 == 0 &&
+			    waitpid(sender, &status, WNOHANG) == sender) {
 				sender = 0;
 				if (timed_out > 100 * lottery.rounds)
 					break;
@@ -184,7 +185,8 @@ static void deadlines(const char *what, size_t count, size_t size)
 	}
 	if (sender)
 		waitpid(sender, &status, 0);
-	ok(right && status == 0, "%s: nothing but messages and timeouts (%ld of those)", what, timed_out);
+	ok(right && status == 0, "%s: nothing but messages and timeouts (%ld of those)", what,
+	   timed_out);
 	is_number(received, lottery.rounds, "each message once");
 	is_result(ipcu_queue_receive_any(lottery.queues, count, &(size_t){ 0 }, &message, NULL,
 					 &(struct timespec){ 0, 0 }),
@@ -215,7 +217,8 @@ static int receive_all(int number, void *context)
 	if (ipcu_queue_open(&queues[0], "many-0", NULL) != IPCU_OK ||
 	    ipcu_queue_open(&queues[1], "many-1", NULL) != IPCU_OK)
 		return 1;
-	while (ipcu_queue_receive_any(queues, tally->queues, &which, &message, NULL, NULL) == IPCU_OK) {
+	while (ipcu_queue_receive_any(queues, tally->queues, &which, &message, NULL, NULL) ==
+	       IPCU_OK) {
 		long index;
 
 		if (message.size != sizeof(index)) /* the end */
@@ -242,7 +245,8 @@ static void competitors(size_t queue_count, long messages)
 	if (receivers == 0)
 		_exit(together(20, receive_all, &tally));
 	for (long i = 0; i < messages; i++)
-		sent &= ipcu_queue_send(queues[(size_t)i % queue_count], 1, &i, sizeof(i), NULL) == IPCU_OK;
+		sent &= ipcu_queue_send(queues[(size_t)i % queue_count], 1, &i, sizeof(i), NULL) ==
+			IPCU_OK;
 	for (int i = 0; i < 20; i++)
 		sent &= ipcu_queue_send(queues[0], 1, "", 1, NULL) == IPCU_OK;
 	waitpid(receivers, &status, 0);
@@ -274,8 +278,8 @@ static int wait_for_removal(int number, void *context)
 	if (number % 3 == 0)
 		result = ipcu_queue_receive(queues[0], &message, NULL, NULL);
 	else if (number % 3 == 1)
-		result = ipcu_queue_receive_any(queues, 2, &which, &message, &(struct ipcu_select){ IPCU_PICK_TYPE, 9 },
-						NULL);
+		result = ipcu_queue_receive_any(queues, 2, &which, &message,
+						&(struct ipcu_select){ IPCU_PICK_TYPE, 9 }, NULL);
 	else
 		while (result == IPCU_OK)
 			result = ipcu_queue_send(queues[1], 1, much, sizeof(much), NULL);

@@ -67,14 +67,16 @@ static void leave(int self, const struct ipcu_hold *hold)
 static void hold_once(ipcu_sem *sem, int self, unsigned *seed)
 {
 	/* Some deadlines are so short that timeout and success often meet. */
-	struct timespec deadline = ipcu_deadline_in(rand_r(seed) % 2 ? rand_r(seed) % 20000 : 20000000);
+	struct timespec deadline =
+		ipcu_deadline_in(rand_r(seed) % 2 ? rand_r(seed) % 20000 : 20000000);
 	struct ipcu_hold hold;
 	enum ipcu_result result;
 	int kind = rand_r(seed) % 4;
 
-	result = kind == 0   ? ipcu_lock_exclusive(sem, &deadline, &hold)
-		 : kind == 1 ? ipcu_lock_shared(sem, &deadline, &hold)
-			     : ipcu_sem_acquire(sem, (unsigned)rand_r(seed) % 2 + 1, &deadline, &hold);
+	result = kind == 0 ? ipcu_lock_exclusive(sem, &deadline, &hold)
+		 : kind == 1
+			 ? ipcu_lock_shared(sem, &deadline, &hold)
+			 : ipcu_sem_acquire(sem, (unsigned)rand_r(seed) % 2 + 1, &deadline, &hold);
 	if (result == IPCU_NOT_NOW) {
 		shared->timeouts++;
 		return;
@@ -159,13 +161,16 @@ static long storm(ipcu_sem *sem, long kills, bool tokens)
 	for (int i = 0; i < WORKERS; i++)
 		workers[i] = start(i, tokens);
 	for (long i = 0; i < kills; i++) {
-		struct timespec pause = { 0, rand_r(&seed) % 2000000 }, deadline = ipcu_deadline_in(3000000);
+		struct timespec pause = { 0, rand_r(&seed) % 2000000 },
+				deadline = ipcu_deadline_in(3000000);
 		struct ipcu_sem_info info;
 
 		nanosleep(&pause, NULL);
-		if (ipcu_sem_status(sem, &info) != IPCU_OK || info.value + info.taken > info.count || info.held > info.count)
+		if (ipcu_sem_status(sem, &info) != IPCU_OK ||
+		    info.value + info.taken > info.count || info.held > info.count)
 			bad++;
-		if (i % 5 == 0 && ipcu_sem_resize(sem, 3 + (unsigned)rand_r(&seed) % 4, &deadline) > IPCU_NOT_NOW)
+		if (i % 5 == 0 &&
+		    ipcu_sem_resize(sem, 3 + (unsigned)rand_r(&seed) % 4, &deadline) > IPCU_NOT_NOW)
 			bad++;
 		replace(&workers[i % WORKERS], (int)(i % WORKERS), tokens);
 	}
@@ -193,7 +198,8 @@ static void check(ipcu_sem *sem, long bad, const char *what)
 	is_number(shared->same_slot, 0, "no two had the same slot");
 	is_number(shared->wrong, 0, "nobody got a wrong answer");
 	ok(shared->held > 100 && shared->locked > 20 && shared->timeouts > 0,
-	   "%ld holds, %ld exclusive, %ld tokens, %ld timeouts", shared->held, shared->locked, shared->taken, shared->timeouts);
+	   "%ld holds, %ld exclusive, %ld tokens, %ld timeouts", shared->held, shared->locked,
+	   shared->taken, shared->timeouts);
 }
 
 int main(void)
@@ -202,7 +208,8 @@ int main(void)
 	ipcu_sem *sem;
 
 	deadline_for_all(120);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	is_result(ipcu_sem_open(&sem, "storm", 4, 0, NULL), IPCU_OK, "opens");
 	check(sem, storm(sem, kills, false), "units and locks, with kills");
 	check(sem, storm(sem, kills / 2, true), "tokens too, with kills");

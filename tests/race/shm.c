@@ -125,7 +125,8 @@ static void sums(long count)
 		ipcu_shm_get(shm, 0, &value);
 		ok(value.u == 0, "its neighbour is untouched");
 		ipcu_shm_close(shm);
-		is_result(ipcu_remove(ipcu_type_name(types[i]), IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
+		is_result(ipcu_remove(ipcu_type_name(types[i]), IPCU_KIND_MEMORY, 0), IPCU_OK,
+			  "removed");
 	}
 	shm = must_open("cas", IPCU_I64, 1);
 	is_result(ipcu_shm_get(shm, 0, &value), IPCU_OK, "get");
@@ -177,8 +178,9 @@ static void waits(const char *name, long count)
 	ipcu_shm_close(shm);
 	is_number(shared->wrong, 0, "nothing went wrong");
 	/* Who misses a wake-up looks by himself after a second. */
-	ok(shared->slowest < 900000000, "%s: no wake-up is lost: the slowest of %ld turns took %ld ms", name,
-	   count * WORKERS, shared->slowest / 1000000);
+	ok(shared->slowest < 900000000,
+	   "%s: no wake-up is lost: the slowest of %ld turns took %ld ms", name, count * WORKERS,
+	   shared->slowest / 1000000);
 	is_result(ipcu_remove(name, IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
 }
 
@@ -288,7 +290,8 @@ static void storm(long kills)
 		shared->wrong += status != 0;
 	}
 	is_number(shared->wrong, 0, "every reader saw one whole version");
-	ok(shared->seen > kills, "%ld were read, %ld published, %ld loaders killed", shared->seen, shared->versions, kills);
+	ok(shared->seen > kills, "%ld were read, %ld published, %ld loaders killed", shared->seen,
+	   shared->versions, kills);
 	read_whole();
 	is_number(shared->wrong, 0, "and what is left is whole");
 	is_result(ipcu_remove_stale(0, 0, NULL, NULL), IPCU_OK, "what the killed left is found");
@@ -316,7 +319,8 @@ static void locker(int worker)
 		/* Long enough that many are killed here. */
 		if (shared->seen++ % 4 == 0)
 			nanosleep(&(struct timespec){ 0, 100000 }, NULL);
-		if (ipcu_shm_compare_set(shm, 0, self, nobody, NULL) != IPCU_OK || ipcu_shm_unlock(shm) != IPCU_OK)
+		if (ipcu_shm_compare_set(shm, 0, self, nobody, NULL) != IPCU_OK ||
+		    ipcu_shm_unlock(shm) != IPCU_OK)
 			shared->wrong++;
 	}
 	_exit(0);
@@ -361,7 +365,9 @@ static void lock_storm(long kills)
 		shared->wrong += status != 0;
 	}
 	is_number(shared->wrong, 0, "nobody had the lock beside a living holder");
-	ok(shared->seen > kills && shared->versions > 0, "it was taken %ld times, %ld of %ld killed had it", shared->seen, shared->versions, kills);
+	ok(shared->seen > kills && shared->versions > 0,
+	   "it was taken %ld times, %ld of %ld killed had it", shared->seen, shared->versions,
+	   kills);
 	is_result(ipcu_shm_status(shm, &info), IPCU_OK, "status");
 	is_number(info.locked_by, 0, "in the end nobody has it");
 	ipcu_shm_close(shm);
@@ -373,7 +379,8 @@ int main(void)
 	long count = rounds("ROUNDS", 200000);
 
 	deadline_for_all(120);
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	sums(count);
 	is_number(shared->wrong, 0, "no call failed");
 	waits("turns", count / 50);

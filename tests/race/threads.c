@@ -33,7 +33,8 @@ static void *send_all(void *unused)
 	for (int i = 0; i < TURNS; i++) {
 		struct timespec deadline = ipcu_deadline_in(5000000000);
 
-		expect(ipcu_queue_send(queues[i % 2], i % 3 + 1, "body", 4, &deadline) == IPCU_OK, "send");
+		expect(ipcu_queue_send(queues[i % 2], i % 3 + 1, "body", 4, &deadline) == IPCU_OK,
+		       "send");
 	}
 	return unused;
 }
@@ -48,7 +49,8 @@ static void *receive_all(void *unused)
 		size_t which;
 
 		if (i % 10 == 0) /* from both: the thread's own probes */
-			result = ipcu_queue_receive_any(queues, 2, &which, &message, NULL, &deadline);
+			result = ipcu_queue_receive_any(queues, 2, &which, &message, NULL,
+							&deadline);
 		else
 			result = ipcu_queue_receive(queues[i % 2], &message, NULL, &deadline);
 		/* Others may have taken from a queue what this one waits for. */
@@ -142,6 +144,8 @@ int main(void)
 	ipcu_barrier_close(barrier);
 	ipcu_event_close(event);
 	for (size_t i = 0; i < 5; i++)
-		is_result(ipcu_remove((const char *[]){ "q0", "q1", "s", "b", "e" }[i], IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+		is_result(ipcu_remove((const char *[]){ "q0", "q1", "s", "b", "e" }[i],
+				      IPCU_KIND_ANY, 0),
+			  IPCU_OK, "removed");
 	return done();
 }

@@ -60,17 +60,20 @@ static void giving_up(ipcu_barrier *barrier)
 	struct ipcu_barrier_info info;
 	unsigned index = 77;
 
-	is_result(ipcu_barrier_wait(barrier, NULL, &deadline, &index), IPCU_NOT_NOW, "alone it times out");
+	is_result(ipcu_barrier_wait(barrier, NULL, &deadline, &index), IPCU_NOT_NOW,
+		  "alone it times out");
 	is_number(ipcu_last_error()->errnum, ETIMEDOUT, "and says so");
 	is_number(index, 77, "no index");
 	ipcu_barrier_status(barrier, &info);
 	is_number(info.waiting, 0, "it has not arrived");
 	deadline = ipcu_deadline_in(1000000);
-	is_result(ipcu_barrier_wait(barrier, &breaking, &deadline, NULL), IPCU_NOT_NOW, "a breaking timeout");
+	is_result(ipcu_barrier_wait(barrier, &breaking, &deadline, NULL), IPCU_NOT_NOW,
+		  "a breaking timeout");
 	is_result(ipcu_barrier_wait(barrier, NULL, NULL, NULL), IPCU_BROKEN, "breaks");
 	is_result(ipcu_barrier_abort(barrier), IPCU_OK, "abort of a broken one");
 	for (int i = 0; i < 20; i++)
-		if (ipcu_barrier_reset(barrier) != IPCU_OK || ipcu_barrier_abort(barrier) != IPCU_OK)
+		if (ipcu_barrier_reset(barrier) != IPCU_OK ||
+		    ipcu_barrier_abort(barrier) != IPCU_OK)
 			ok(false, "reset and abort, round %d", i);
 	is_result(ipcu_barrier_reset(barrier), IPCU_OK, "reset");
 	ipcu_barrier_status(barrier, &info);
@@ -98,12 +101,14 @@ static void carries(void)
 		is_result(ipcu_barrier_wait(barrier, NULL, NULL, &index), IPCU_OK, "passes");
 		is_number(index, 0, "the only one is the first");
 		ipcu_barrier_status(barrier, &info);
-		is_number((long long)info.generation, (long long)wanted[i], "the generation is carried");
+		is_number((long long)info.generation, (long long)wanted[i],
+			  "the generation is carried");
 	}
 	semctl(id, 4, SETVAL, 1);
 	semctl(id, 5, SETVAL, 1);
 	semctl(id, 6, SETVAL, 1);
-	is_result(ipcu_barrier_wait(barrier, NULL, NULL, NULL), IPCU_SYSTEM, "two open gates are damage");
+	is_result(ipcu_barrier_wait(barrier, NULL, NULL, NULL), IPCU_SYSTEM,
+		  "two open gates are damage");
 	ok(strstr(ipcu_last_error()->hint, "ipc-rm -f"), "with a hint");
 	ipcu_barrier_close(barrier);
 	is_result(ipcu_remove("carry", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
@@ -116,9 +121,12 @@ int main(void)
 	int calls = 0;
 
 	deadline_for_all(30);
-	is_result(ipcu_barrier_open(&barrier, "b", 0, NULL), IPCU_NOT_FOUND, "without parties it is not created");
-	is_result(ipcu_barrier_open(&barrier, "key:0x77", 2, NULL), IPCU_USAGE, "a raw key is none");
-	is_result(ipcu_barrier_open(&barrier, "b", IPCU_PARTIES_MAX + 1, NULL), IPCU_USAGE, "too many parties");
+	is_result(ipcu_barrier_open(&barrier, "b", 0, NULL), IPCU_NOT_FOUND,
+		  "without parties it is not created");
+	is_result(ipcu_barrier_open(&barrier, "key:0x77", 2, NULL), IPCU_USAGE,
+		  "a raw key is none");
+	is_result(ipcu_barrier_open(&barrier, "b", IPCU_PARTIES_MAX + 1, NULL), IPCU_USAGE,
+		  "too many parties");
 	is_result(ipcu_barrier_open(&barrier, "b", 3, NULL), IPCU_OK, "created");
 	is_result(ipcu_barrier_open(&other, "b", 4, NULL), IPCU_CONFLICT, "other parties conflict");
 	is_result(ipcu_barrier_open(&other, "b", 0, NULL), IPCU_OK, "no parties: what it has");
@@ -131,9 +139,11 @@ int main(void)
 	ipcu_barrier_close(barrier);
 	how.context = &calls;
 	is_result(ipcu_barrier_open(&barrier, "one", 1, NULL), IPCU_OK, "one party");
-	is_result(ipcu_barrier_wait(barrier, &how, NULL, NULL), IPCU_LIMIT, "a failing action is the result");
+	is_result(ipcu_barrier_wait(barrier, &how, NULL, NULL), IPCU_LIMIT,
+		  "a failing action is the result");
 	is_number(calls, 1, "it ran once");
-	is_result(ipcu_barrier_wait(barrier, &how, NULL, NULL), IPCU_BROKEN, "and broke the barrier");
+	is_result(ipcu_barrier_wait(barrier, &how, NULL, NULL), IPCU_BROKEN,
+		  "and broke the barrier");
 	ipcu_barrier_close(barrier);
 	is_result(ipcu_remove("one", IPCU_KIND_BARRIER, 0), IPCU_OK, "removed");
 	return done();

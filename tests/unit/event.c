@@ -22,7 +22,8 @@ static void until_waiting(ipcu_event *event, unsigned count)
 }
 
 /* MANY processes wait; END lets them go, all of them, and the event stays as SET says. */
-static void release_many(ipcu_event *event, enum ipcu_result (*end)(ipcu_event *), bool set, const char *what)
+static void release_many(ipcu_event *event, enum ipcu_result (*end)(ipcu_event *), bool set,
+			 const char *what)
 {
 	struct ipcu_event_info info;
 	int released = 0;
@@ -62,15 +63,18 @@ int main(void)
 	is_result(ipcu_event_wait(event, &ticket, &deadline), IPCU_NOT_NOW, "not set: times out");
 	is_number(ipcu_last_error()->errnum, ETIMEDOUT, "and says so");
 	is_result(ipcu_event_pulse(event), IPCU_OK, "pulse");
-	is_result(ipcu_event_wait(event, &ticket, &deadline), IPCU_OK, "who goes on waiting has not missed it");
-	is_result(ipcu_event_wait(event, NULL, &deadline), IPCU_NOT_NOW, "who begins after it is not let through");
+	is_result(ipcu_event_wait(event, &ticket, &deadline), IPCU_OK,
+		  "who goes on waiting has not missed it");
+	is_result(ipcu_event_wait(event, NULL, &deadline), IPCU_NOT_NOW,
+		  "who begins after it is not let through");
 	release_many(event, ipcu_event_pulse, false, "pulse");
 	release_many(event, set_and_clear, false, "set and at once clear");
 	for (int i = 0; i < 40000; i++)
 		if (ipcu_event_pulse(event) != IPCU_OK)
 			ok(false, "pulse %d", i);
 	deadline = ipcu_deadline_in(1000000);
-	is_result(ipcu_event_wait(event, NULL, &deadline), IPCU_NOT_NOW, "40000 pulses later it still waits");
+	is_result(ipcu_event_wait(event, NULL, &deadline), IPCU_NOT_NOW,
+		  "40000 pulses later it still waits");
 	release_many(event, ipcu_event_set, true, "set");
 	is_result(ipcu_event_wait(event, NULL, NULL), IPCU_OK, "set: nobody waits");
 	is_result(ipcu_event_set(event), IPCU_OK, "set again");

@@ -24,7 +24,8 @@ static void wait_for_nothing(ipcu_queue *queue)
 	struct ipcu_message message = { 0 };
 	struct timespec deadline = ipcu_deadline_in(20000000);
 
-	is_result(ipcu_queue_receive(queue, &message, NULL, &deadline), IPCU_NOT_NOW, "an empty queue times out");
+	is_result(ipcu_queue_receive(queue, &message, NULL, &deadline), IPCU_NOT_NOW,
+		  "an empty queue times out");
 	is_number(ipcu_last_error()->errnum, ETIMEDOUT, "and says so");
 	ipcu_message_clear(&message);
 }

@@ -29,7 +29,8 @@ static void fill(struct ipcu_registry *registry)
 	}
 	ok(good, "%d names fit", MANY);
 	is_result(ipcu_registry_put(registry, "one-more", &record), IPCU_LIMIT, "and no more");
-	ok(strstr(ipcu_last_error()->message, "too many names") && strstr(ipcu_last_error()->hint, "--stale"),
+	ok(strstr(ipcu_last_error()->message, "too many names") &&
+		   strstr(ipcu_last_error()->hint, "--stale"),
 	   "which is said, with what helps");
 }
 
@@ -89,13 +90,15 @@ int main(void)
 	bool good = true;
 
 	deadline_for_all(60);
-	if (!is_result(ipcu_registry_open_locked(&registry, geteuid(), true), IPCU_OK, "makes a registry"))
+	if (!is_result(ipcu_registry_open_locked(&registry, geteuid(), true), IPCU_OK,
+		       "makes a registry"))
 		return done();
 	fill(&registry);
 	for (int i = 0; i < MANY; i++)
 		good &= found(&registry, i);
 	ok(good, "each is found with its record");
-	ok(ipcu_registry_has_key(&registry, 77, "none") && !ipcu_registry_has_key(&registry, 77, "name-76"),
+	ok(ipcu_registry_has_key(&registry, 77, "none") &&
+		   !ipcu_registry_has_key(&registry, 77, "name-76"),
 	   "keys are found too");
 	churn(&registry);
 	for (int i = 0; i < MANY; i++) {

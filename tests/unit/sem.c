@@ -20,8 +20,10 @@ static void values(ipcu_sem *sem, unsigned value, unsigned taken, unsigned held,
 
 	ipcu_sem_status(sem, &info);
 	if (!ok(info.value == value && info.taken == taken && info.held == held &&
-			value + taken + held == info.count, "%s", what))
-		printf("# value %u taken %u held %u count %u\n", info.value, info.taken, info.held, info.count);
+			value + taken + held == info.count,
+		"%s", what))
+		printf("# value %u taken %u held %u count %u\n", info.value, info.taken, info.held,
+		       info.count);
 }
 
 static void note(const struct ipcu_holder *holder, void *context)
@@ -55,7 +57,8 @@ static void holding(ipcu_sem *sem)
 	is_number(holder.pid, getpid(), "the last is this process");
 	is_number(holder.units, 1, "with 1 unit");
 	is_number(holder.keeper, 0, "itself");
-	ok(holder.since.tv_sec <= time(NULL) && holder.since.tv_sec > time(NULL) - 60, "since just now");
+	ok(holder.since.tv_sec <= time(NULL) && holder.since.tv_sec > time(NULL) - 60,
+	   "since just now");
 	is_number(strcmp(holder.command, "sem"), 0, "its command line");
 	child = fork();
 	if (child == 0)
@@ -165,7 +168,8 @@ static void threads(ipcu_sem *sem)
 
 static void raw(void)
 {
-	struct sembuf both[2] = { { 0, -1, 0 }, { 1, 2, 0 } }, wrong = { 7, 1, 0 }, too_far = { 0, 32767, 0 };
+	struct sembuf both[2] = { { 0, -1, 0 }, { 1, 2, 0 } }, wrong = { 7, 1, 0 },
+		      too_far = { 0, 32767, 0 };
 	struct ipcu_open how = { .create = IPCU_CREATE_NEVER };
 	struct ipcu_sem_info info;
 	struct ipcu_hold hold;
@@ -204,7 +208,8 @@ int main(void)
 
 	deadline_for_all(30);
 	is_result(ipcu_sem_open(&sem, "s", 0, 0, NULL), IPCU_USAGE, "no count at all");
-	is_result(ipcu_sem_open(&sem, "s", IPCU_SEM_COUNT_MAX + 1, 0, NULL), IPCU_USAGE, "too many units");
+	is_result(ipcu_sem_open(&sem, "s", IPCU_SEM_COUNT_MAX + 1, 0, NULL), IPCU_USAGE,
+		  "too many units");
 	is_result(ipcu_sem_open(&sem, "s", 3, 1, NULL), IPCU_OK, "created");
 	is_result(ipcu_sem_open(&other, "s", 2, 1, NULL), IPCU_CONFLICT, "another count conflicts");
 	is_result(ipcu_sem_open(&other, "s", 0, 1, NULL), IPCU_OK, "none: what it has");

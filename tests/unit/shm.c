@@ -20,14 +20,16 @@ static void accepts(enum ipcu_type type, const char *text, const char *wanted)
 
 	if (ipcu_value_read(type, text, &value) == IPCU_OK)
 		ipcu_value_write(type, value, back);
-	ok(strcmp(back, wanted) == 0, "%s: '%s' is '%s' (got '%s')", ipcu_type_name(type), text, wanted, back);
+	ok(strcmp(back, wanted) == 0, "%s: '%s' is '%s' (got '%s')", ipcu_type_name(type), text,
+	   wanted, back);
 }
 
 static void refuses(enum ipcu_type type, const char *text)
 {
 	union ipcu_value value;
 
-	ok(ipcu_value_read(type, text, &value) == IPCU_USAGE, "%s: '%s' is refused", ipcu_type_name(type), text);
+	ok(ipcu_value_read(type, text, &value) == IPCU_USAGE, "%s: '%s' is refused",
+	   ipcu_type_name(type), text);
 }
 
 static void literals(void)
@@ -46,7 +48,8 @@ static void literals(void)
 		  "9223372036854775808" },
 		{ IPCU_U64, "0", "18446744073709551615", "-1", "18446744073709551616" },
 	};
-	static const char *const never[] = { "", " ", " 1", "1 ", "+1", "1x", "x", "-", "--1", "0x1", "1e1", "1.0", "nan" };
+	static const char *const never[] = { "",  " ",	 " 1",	"1 ",  "+1",  "1x", "x",
+					     "-", "--1", "0x1", "1e1", "1.0", "nan" };
 
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
 		accepts(ranges[i].type, ranges[i].low, ranges[i].low);
@@ -130,12 +133,16 @@ static void each_type(enum ipcu_type type)
 	ok(value.u == 0, "is untouched");
 	is_result(ipcu_shm_get(shm, 700, &value), IPCU_LIMIT, "there is none behind the last");
 	is_result(ipcu_shm_set(shm, UINT64_MAX, one), IPCU_LIMIT, "nor far behind");
-	is_result(ipcu_shm_add(shm, UINT64_MAX / 8 + 1, one, NULL), IPCU_LIMIT, "nor where the product overflows");
-	is_result(ipcu_shm_wait(shm, 699, IPCU_EQUAL, three, &past, &value), IPCU_OK, "wait for what is");
+	is_result(ipcu_shm_add(shm, UINT64_MAX / 8 + 1, one, NULL), IPCU_LIMIT,
+		  "nor where the product overflows");
+	is_result(ipcu_shm_wait(shm, 699, IPCU_EQUAL, three, &past, &value), IPCU_OK,
+		  "wait for what is");
 	ok(value.u == three.u, "tells it");
-	is_result(ipcu_shm_wait(shm, 699, IPCU_GREATER, three, &past, &value), IPCU_NOT_NOW, "wait for what is not");
+	is_result(ipcu_shm_wait(shm, 699, IPCU_GREATER, three, &past, &value), IPCU_NOT_NOW,
+		  "wait for what is not");
 	is_number(ipcu_last_error()->errnum, ETIMEDOUT, "it timed out");
-	is_result(ipcu_shm_wait(shm, 700, IPCU_EQUAL, three, &past, &value), IPCU_LIMIT, "wait behind the end");
+	is_result(ipcu_shm_wait(shm, 700, IPCU_EQUAL, three, &past, &value), IPCU_LIMIT,
+		  "wait behind the end");
 	ipcu_shm_close(shm);
 	is_result(ipcu_remove("values", IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
 }
@@ -143,14 +150,18 @@ static void each_type(enum ipcu_type type)
 static void nan_and_zero(void)
 {
 	const struct ipcu_shm_layout layout = { .type = IPCU_F64, .count = 1 };
-	union ipcu_value nan = { .f = (double)NAN }, zero = { .f = 0 }, minus = { .f = -0.0 }, value;
+	union ipcu_value nan = { .f = (double)NAN }, zero = { .f = 0 }, minus = { .f = -0.0 },
+			 value;
 	ipcu_shm *shm;
 
 	is_result(ipcu_shm_open(&shm, "float", &layout, NULL), IPCU_OK, "opens");
 	is_result(ipcu_shm_compare_set(shm, 0, minus, nan, NULL), IPCU_OK, "-0 is 0");
-	is_result(ipcu_shm_wait(shm, 0, IPCU_NOT_EQUAL, nan, &ipcu_no_wait, NULL), IPCU_OK, "a nan equals nothing");
-	is_result(ipcu_shm_wait(shm, 0, IPCU_LESS_EQUAL, zero, &ipcu_no_wait, NULL), IPCU_NOT_NOW, "and is not less");
-	is_result(ipcu_shm_compare_set(shm, 0, nan, zero, NULL), IPCU_OK, "but can be compared and set");
+	is_result(ipcu_shm_wait(shm, 0, IPCU_NOT_EQUAL, nan, &ipcu_no_wait, NULL), IPCU_OK,
+		  "a nan equals nothing");
+	is_result(ipcu_shm_wait(shm, 0, IPCU_LESS_EQUAL, zero, &ipcu_no_wait, NULL), IPCU_NOT_NOW,
+		  "and is not less");
+	is_result(ipcu_shm_compare_set(shm, 0, nan, zero, NULL), IPCU_OK,
+		  "but can be compared and set");
 	is_result(ipcu_shm_get(shm, 0, &value), IPCU_OK, "get");
 	ok(value.u == zero.u, "it is 0 again");
 	ipcu_shm_close(shm);
@@ -176,7 +187,8 @@ static void lies(void)
 {
 	static const struct {
 		uint64_t type, length;
-	} all[] = { { 0, 5000 }, { 0, UINT64_MAX }, { 8, 4100 }, { 7, 20 }, { 11, 16 }, { UINT64_MAX, 16 }, { 8, 1u << 31 } };
+	} all[] = { { 0, 5000 }, { 0, UINT64_MAX },  { 8, 4100 },    { 7, 20 },
+		    { 11, 16 },	 { UINT64_MAX, 16 }, { 8, 1u << 31 } };
 	const struct ipcu_shm_layout layout = { .type = IPCU_BYTES, .count = 16 };
 	ipcu_shm *shm;
 
@@ -184,7 +196,8 @@ static void lies(void)
 	ipcu_shm_close(shm);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		lie(all[i].type, all[i].length);
-		is_result(ipcu_shm_open(&shm, "liar", NULL, NULL), IPCU_SYSTEM, "a lie is not believed");
+		is_result(ipcu_shm_open(&shm, "liar", NULL, NULL), IPCU_SYSTEM,
+			  "a lie is not believed");
 	}
 	lie(0, 16);
 	is_result(ipcu_remove("liar", IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
@@ -233,7 +246,8 @@ static void publishing(void)
 	is_result(ipcu_shm_stage_open(&stage, 100), IPCU_OK, "staged and given up");
 	ipcu_shm_stage_close(stage);
 	is_result(ipcu_remove("page", IPCU_KIND_MEMORY, 0), IPCU_CONFLICT, "locked: not removed");
-	is_result(ipcu_remove("page", IPCU_KIND_MEMORY, IPCU_REMOVE_FORCE), IPCU_OK, "removed by force");
+	is_result(ipcu_remove("page", IPCU_KIND_MEMORY, IPCU_REMOVE_FORCE), IPCU_OK,
+		  "removed by force");
 }
 
 int main(void)

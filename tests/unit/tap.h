@@ -39,7 +39,8 @@ __attribute__((unused)) static bool is_result(enum ipcu_result got, enum ipcu_re
 					      const char *what)
 {
 	if (got != wanted)
-		printf("# got %d (%s), wanted %d\n", got, got ? ipcu_last_error()->message : "ok", wanted);
+		printf("# got %d (%s), wanted %d\n", got, got ? ipcu_last_error()->message : "ok",
+		       wanted);
 	return ok(got == wanted, "%s", what);
 }
 
