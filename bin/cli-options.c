@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "cli-options.h"
@@ -108,7 +109,7 @@ static const struct argp_option json_options[] = {
 };
 const struct argp cli_json = { .options = json_options, .parser = parse_json };
 
-/* ---- -q -v -h --usage -V, and what completion asks ------------------------- */
+/* ---- --ipc-namespace -q -v -h --usage -V, and what completion asks ------------------------- */
 
 /*
  * "-t<TAB>--timeout=<TAB>what it does", a line for each option of the whole tree;
@@ -134,9 +135,14 @@ static void print_options(const struct argp *argp)
 static error_t parse_standard(int key, char *arg, struct argp_state *state)
 {
 	struct cli_options *options = state->input;
+	int64_t number;
 
-	(void)arg;
 	switch (key) {
+	case CLI_IPC_NAMESPACE:
+		if (ipcu_parse_number(arg, 1, INT_MAX, &number) != IPCU_OK)
+			return cli_bad_option(state, "--ipc-namespace");
+		options->namespace_of = (pid_t)number;
+		return 0;
 	case 'q':
 		options->quiet = true;
 		return 0;
@@ -165,6 +171,8 @@ static error_t parse_standard(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option standard_options[] = {
+	{ "ipc-namespace", CLI_IPC_NAMESPACE, "PID", 0,
+	  "act in the IPC namespace of process PID (a container's)", 5 },
 	{ "quiet", 'q', NULL, 0, "no messages on stderr", 5 },
 	{ "verbose", 'v', NULL, 0, "say more on stderr", 5 },
 	{ "help", 'h', NULL, 0, "show this help", -1 },

@@ -11,7 +11,7 @@
 extern const struct argp cli_waiting;  /* -t -n -E */
 extern const struct argp cli_creating; /* -m --create --no-create */
 extern const struct argp cli_json;     /* -J */
-extern const struct argp cli_standard; /* -q -v -h -? --usage -V */
+extern const struct argp cli_standard; /* --ipc-namespace -q -v -h -? --usage -V */
 
 /* On ARGP_KEY_INIT: all children of this table share OPTIONS. */
 void cli_share(struct argp_state *state, struct cli_options *options);
@@ -42,6 +42,7 @@ enum cli_key {
 	CLI_OLDER_THAN,
 	CLI_BREAK_ON_TIMEOUT,
 	CLI_RESIZE,
+	CLI_IPC_NAMESPACE,
 	CLI_COMMAND_KEYS /* a command's own begin here */
 };
 

@@ -10,24 +10,38 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli-namespace.h"
 #include "cli-start.h"
 #include "parse.h"
 #include "queue.h"
 
-int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
-	      struct cli_options *options, void *input)
+int cli_parse_as(const struct argp *argp, const char *name, const char *command, int argc,
+		 char **argv, struct cli_options *options, void *input)
 {
-	char *nothing[] = { (char *)command, NULL };
+	char *nothing[] = { (char *)name, NULL };
+	bool bad;
 
-	options->command = command;
+	options->command = name;
 	options->timeout = IPCU_FOREVER;
 	if (argc < 1 || !argv[0]) { /* execve(2) allows it */
 		argc = 1;
 		argv = nothing;
 	}
-	argv[0] = (char *)command; /* what argp calls us in its messages */
-	return argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) ? IPCU_USAGE
-										      : IPCU_OK;
+	argv[0] = (char *)name; /* what argp calls us in its messages */
+	bad = argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) != 0;
+	argv[0] = (char *)command; /* NAME may be gone soon */
+	options->command = command;
+	if (bad)
+		return IPCU_USAGE;
+	if (!options->namespace_of || options->finished)
+		return IPCU_OK;
+	return cli_status(options, NULL, cli_enter_namespace(options->namespace_of));
+}
+
+int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
+	      struct cli_options *options, void *input)
+{
+	return cli_parse_as(argp, command, command, argc, argv, options, input);
 }
 
 /* What was typed may hold anything, and a terminal would obey it. */

@@ -17,6 +17,7 @@ struct cli_options {
 	int64_t timeout;       /* nanoseconds, or IPCU_FOREVER */
 	bool not_now_given;
 	int not_now_status; /* -E */
+	pid_t namespace_of; /* --ipc-namespace, 0: ours */
 	bool json, quiet, verbose;
 	bool finished; /* --help and its like did all there was to do */
 };
@@ -24,11 +25,16 @@ struct cli_options {
 /*
  * Parse ARGV by ARGP. A table that takes shared options names them as children
  * (cli-options.h) and its parser calls cli_share() on ARGP_KEY_INIT; it does nothing
- * on ARGP_KEY_END once options->finished is set. Returns IPCU_OK, or IPCU_USAGE after
- * saying why. INPUT is what the parser gets as state->input.
+ * on ARGP_KEY_END once options->finished is set. Returns IPCU_OK, or the status (mostly
+ * IPCU_USAGE) after saying why. INPUT is what the parser gets as state->input. From then on
+ * we are in the IPC namespace that was asked for.
  */
 int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
 	      struct cli_options *options, void *input);
+
+/* The same where usage errors and --help speak of NAME, "ipc-sem run", instead of COMMAND. */
+int cli_parse_as(const struct argp *argp, const char *name, const char *command, int argc,
+		 char **argv, struct cli_options *options, void *input);
 
 /* "--OPTION: what ipcu_last_error says"; returns EINVAL for the parser to return. */
 int cli_bad_option(struct argp_state *state, const char *option);

@@ -94,11 +94,7 @@ int cli_parse_verb(const struct argp *argp, const char *command, int argc, char 
 		   struct cli_options *options, void *input)
 {
 	char name[64];
-	int status;
 
 	snprintf(name, sizeof(name), "%s %s", command, argv[0]);
-	status = cli_parse(argp, name, argc, argv, options, input);
-	options->command = command;
-	argv[0] = (char *)command; /* it must not outlive NAME */
-	return status;
+	return cli_parse_as(argp, name, command, argc, argv, options, input);
 }

@@ -30,6 +30,10 @@ _ipcutils() {
 		mapfile -t COMPREPLY < <(compgen -u -- "$current")
 		return
 		;;
+	--ipc-namespace)
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [1-9]*)" -- "$current")
+		return
+		;;
 	-[tcTFEmouPi] | --older-than) return ;;
 	esac
 	# A command with verbs: they come first, and each has options of its own.
@@ -47,7 +51,7 @@ _ipcutils() {
 	-*)
 		while IFS=$'\t' read -r _ word _; do
 			words+=("${word%%[=\[]*}")
-		done < <("${asked[@]}" --complete-options 2>/dev/null)
+		done < <("${asked[@]}" --complete-options 2>/dev/null | sed 's/^\t/ \t/') # read drops a tab in front
 		mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$current")
 		;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$(_ipcutils_names)" -- "$current") ;;

@@ -22,6 +22,7 @@ for command in ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-sem ipc-send ipc
     complete -c $command -f
     complete -c $command -n 'not __ipcutils_in_command; and __ipcutils_wants_option' -a '(__ipcutils_options)'
     complete -c $command -n 'not __ipcutils_in_command; and not __ipcutils_wants_option' -a '(__ipcutils_names)'
+    complete -c $command -l ipc-namespace -x -a '(__fish_complete_pids)'
     complete -c $command -n __ipcutils_in_command -a '(__fish_complete_subcommand --commandline)'
 end
 complete -c ipc-ls -c ipc-rm -s k -l kind -x -a 'queue semaphore barrier event memory pipe'

@@ -31,6 +31,7 @@ complete_zsh() {
 @test "bash completes options and names" {
 	ipc-send jobs x
 	[ "$(complete_bash ipc-send --time)" = --timeout ]
+	[ "$(complete_bash ipc-send --no-c)" = --no-create ]
 	[ "$(complete_bash ipc-recv jo)" = jobs ]
 	[ "$(complete_bash ipc-ls -k mem)" = memory ]
 	complete_bash ipc-recv jobs -- ca | grep -qx cat
@@ -51,4 +52,9 @@ complete_zsh() {
 	complete_zsh ipc-recv jo | grep -qx jobs
 	complete_zsh ipc-ls -k mem | grep -qx memory
 	complete_zsh ipc-recv jobs -- ca | grep -qx normal
+}
+
+@test "the processes of --ipc-namespace are completed" {
+	complete_bash ipc-ls --ipc-namespace "" | grep -qx $$
+	[ "$(complete_bash ipc-ls --ipc-n)" = --ipc-namespace ]
 }
