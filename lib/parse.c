@@ -111,7 +111,7 @@ static bool decimal(const char **text, uint64_t *whole, uint64_t *billionths)
 		return false;
 	for (; is_digit(*at); at++)
 		if (!push_digit(whole, 10, (unsigned)(*at - '0')))
-			*whole = UINT64_MAX / 10; /* saturates below */
+			*whole = UINT64_MAX; /* and so with every digit that follows */
 	if (*at == '.') {
 		if (!is_digit(*++at))
 			return false;

@@ -30,6 +30,8 @@ static void durations(void)
 		{ "3ns", 3 },
 		{ "infinity", IPCU_FOREVER },
 		{ "99999999999999999999d", IPCU_FOREVER },
+		{ "99999999999999999999ns", IPCU_FOREVER },
+		{ "999999999999999999999999us", IPCU_FOREVER },
 		{ "106752d", IPCU_FOREVER },
 		{ "", -1 },
 		{ "s", -1 },
