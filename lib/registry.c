@@ -437,6 +437,23 @@ static uint32_t find_slot(struct registry_segment *segment, const char *name,
 	return SLOTS;
 }
 
+/*
+ * Whether the index leads to entry NUMBER by the chain of NAME. Only numbers are compared, so that a listing of a
+ * registry whose owner has filled the index with chains that never end still ends in a second or two.
+ */
+static bool is_led_to(struct registry_segment *segment, const char *name, uint32_t number)
+{
+	uint32_t slot = slot_of(name);
+
+	for (uint32_t probes = 0; probes < SLOTS; probes++, slot = (slot + 1) % SLOTS) {
+		uint32_t value = atomic_load_explicit(&segment->index[slot], memory_order_acquire);
+
+		if (value == 0 || value == number + 1)
+			return value != 0;
+	}
+	return false;
+}
+
 enum ipcu_result ipcu_registry_find(struct ipcu_registry *registry, const char *name,
 				    struct ipcu_record *record)
 {
@@ -461,14 +478,10 @@ bool ipcu_registry_next(struct ipcu_registry *registry, uint32_t *cursor,
 	if (high > ENTRIES)
 		high = ENTRIES;
 	while (*cursor < high) {
-		struct ipcu_record same;
-		uint32_t number = (*cursor)++, slot;
+		uint32_t number = (*cursor)++;
 
 		/* An entry that the index does not lead to is a killed writer's. */
-		if (!read_entry(segment, number, name, record))
-			continue;
-		slot = find_slot(segment, name, &same);
-		if (slot < SLOTS && atomic_load(&segment->index[slot]) == number + 1)
+		if (read_entry(segment, number, name, record) && is_led_to(segment, name, number))
 			return true;
 	}
 	return false;
@@ -516,14 +529,9 @@ static void collect_free(struct registry_segment *segment)
 	struct ipcu_record record;
 
 	segment->free_head = 0;
-	for (uint32_t number = ENTRIES; number-- > 0;) {
-		uint32_t slot = SLOTS;
-
-		if (read_entry(segment, number, name, &record))
-			slot = find_slot(segment, name, &record);
-		if (slot == SLOTS || atomic_load(&segment->index[slot]) != number + 1)
+	for (uint32_t number = ENTRIES; number-- > 0;)
+		if (!read_entry(segment, number, name, &record) || !is_led_to(segment, name, number))
 			release_entry(segment, number);
-	}
 }
 
 static bool take_entry(struct registry_segment *segment, uint32_t *number)

@@ -4,6 +4,9 @@
 #include <config.h>
 
 #include <string.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <time.h>
 
 #include "registry.h"
 #include "tap.h"
@@ -83,6 +86,49 @@ static void churn(struct ipcu_registry *registry)
 	is_number(count(registry), MANY, "and listed");
 }
 
+#define HEADER 4096
+#define SLOTS 65536
+
+static double seconds(clock_t since)
+{
+	return (double)(clock() - since) / CLOCKS_PER_SEC;
+}
+
+/* The index is full: every chain goes through all of it, and past half of the names. */
+static void trap(void)
+{
+	struct ipcu_record record = { .kind = IPCU_KIND_QUEUE, .state = IPCU_RECORD_LIVE };
+	struct ipcu_registry registry;
+	volatile uint32_t *index;
+	char name[IPCU_NAME_MAX + 1];
+	double alone;
+	clock_t begun;
+	long sum = 0;
+
+	if (!is_result(ipcu_registry_open_locked(&registry, geteuid(), true), IPCU_OK, "makes another one"))
+		return;
+	for (int i = 0; i < 1000; i++) {
+		name_of(name, sizeof(name), i);
+		ipcu_registry_put(&registry, name, &record);
+	}
+	index = (volatile uint32_t *)(void *)((char *)registry.segment + HEADER);
+	begun = clock();
+	for (int i = 0; i < 1000; i++)
+		for (int slot = 0; slot < SLOTS; slot++)
+			sum += index[slot] != 0;
+	alone = seconds(begun);
+	is_number(sum, 1000 * 1000, "the index lies where it is looked for");
+	for (int slot = 0; slot < SLOTS; slot++)
+		index[slot] = 1 + (uint32_t)slot % 500;
+	begun = clock();
+	is_number(count(&registry), 500, "a trap of endless chains is listed as far as it leads");
+	ok(seconds(begun) < 6 * alone + 0.1, "and costs hardly more than looking at them (%.2f, %.2f s)", seconds(begun), alone);
+	memset((void *)registry.segment, 0, HEADER + 4 * SLOTS);
+	shmctl(registry.id, IPC_RMID, NULL);
+	semctl(registry.lock, 0, IPC_RMID);
+	ipcu_registry_close(&registry);
+}
+
 int main(void)
 {
 	struct ipcu_registry registry;
@@ -107,5 +153,6 @@ int main(void)
 	}
 	is_number(count(&registry), 0, "all dropped: none is left");
 	ipcu_registry_unlock_close(&registry);
+	trap();
 	return done();
 }
