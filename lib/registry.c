@@ -530,7 +530,8 @@ static void collect_free(struct registry_segment *segment)
 
 	segment->free_head = 0;
 	for (uint32_t number = ENTRIES; number-- > 0;)
-		if (!read_entry(segment, number, name, &record) || !is_led_to(segment, name, number))
+		if (!read_entry(segment, number, name, &record) ||
+		    !is_led_to(segment, name, number))
 			release_entry(segment, number);
 }
 

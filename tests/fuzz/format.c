@@ -23,8 +23,10 @@ static size_t expected(const char *format, size_t queue, size_t body)
 			continue;
 		}
 		format++;
-		sum += *format == 'b' ? body : *format == 'q' ? queue : *format == 's'
-			? (size_t)snprintf(NULL, 0, "%zu", body) : 1;
+		sum += *format == 'b'	? body
+		       : *format == 'q' ? queue
+		       : *format == 's' ? (size_t)snprintf(NULL, 0, "%zu", body)
+					: 1;
 	}
 	return sum;
 }
@@ -79,7 +81,8 @@ static void check_string(const char **at, const char *wanted, size_t size)
 
 static void check_base64(const char **at, const char *wanted, size_t size)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	unsigned bits = 0, held = 0;
 	size_t got = 0, length = strspn(*at, digits);
 
@@ -112,7 +115,8 @@ static void check_member(const char **at, const char *key, const char *value, si
 
 static void check_json(const char *queue, const char *body, size_t size)
 {
-	struct recv_format how = { RECV_JSON, NULL, "\n", 2 }; /* the NUL too, to end the text here */
+	struct recv_format how = { RECV_JSON, NULL, "\n",
+				   2 }; /* the NUL too, to end the text here */
 	struct cli_buffer out = { 0 };
 	char numbers[64];
 	const char *at;

@@ -19,12 +19,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What must hold for every input, whatever it is. */
-#define must(condition)                                                                             \
-	do {                                                                                        \
-		if (!(condition)) {                                                                 \
-			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition);  \
-			abort();                                                                    \
-		}                                                                                   \
+#define must(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 /* An input as a program: numbers are taken from its front, and are 0 when it is used up. */

@@ -90,8 +90,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fuzz_patch(&input, table + HEADER + entry * ENTRY, ENTRY);
 			break;
 		case 3: /* a living process, for ever */
-			memcpy(table + HEADER + entry * ENTRY, &(uint64_t){ UINT64_MAX << 22 | 1 }, 8);
-			memcpy(table + HEADER + entry * ENTRY + 8, &(uint64_t){ UINT64_MAX << 22 | 1 }, 8);
+			memcpy(table + HEADER + entry * ENTRY, &(uint64_t){ UINT64_MAX << 22 | 1 },
+			       8);
+			memcpy(table + HEADER + entry * ENTRY + 8,
+			       &(uint64_t){ UINT64_MAX << 22 | 1 }, 8);
 			break;
 		case 4:
 			each(sem);

@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (fuzz_result(ipcu_value_read(type, text, &value)) == IPCU_OK) {
 		must(type != IPCU_BYTES);
-		must(same(type, value, of_bits(type, is_float(type) ? 0 : value.u)) || is_float(type));
+		must(same(type, value, of_bits(type, is_float(type) ? 0 : value.u)) ||
+		     is_float(type));
 		must(type != IPCU_F32 || isnan(value.f) || (double)(float)value.f == value.f);
 		round_trip(type, value);
 	} else {

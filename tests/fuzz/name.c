@@ -15,8 +15,8 @@ static void check_plain(const struct ipcu_name *name)
 	must(ipcu_utf8(name->name, length));
 	must(name->name[0] != '-' && name->name[0] != '.');
 	for (size_t i = 0; i < length; i++)
-		must((unsigned char)name->name[i] > 0x20 && name->name[i] != 0x7f && name->name[i] != '/' &&
-		     name->name[i] != ':');
+		must((unsigned char)name->name[i] > 0x20 && name->name[i] != 0x7f &&
+		     name->name[i] != '/' && name->name[i] != ':');
 	for (unsigned i = 0; i < IPCU_CANDIDATES; i++) {
 		uint32_t key = (uint32_t)ipcu_name_derive(name->owner, name->name, i);
 

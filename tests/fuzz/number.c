@@ -23,7 +23,8 @@ static bool at_most(const char *text, size_t length, uint64_t limit)
 		text++;
 		length--;
 	}
-	return length < strlen(most) || (length == strlen(most) && strncmp(text, most, length) <= 0);
+	return length < strlen(most) ||
+	       (length == strlen(most) && strncmp(text, most, length) <= 0);
 }
 
 /* In nanoseconds, or -1: malformed. *SLACK is what truncation may take away. */
@@ -32,7 +33,7 @@ static long double duration(const char *text, long double *slack)
 	static const struct {
 		const char *name;
 		long double nanoseconds;
-	} units[] = { { "ns", 1 }, { "us", 1e3L }, { "ms", 1e6L }, { "s", 1e9L },
+	} units[] = { { "ns", 1 },    { "us", 1e3L },  { "ms", 1e6L },	{ "s", 1e9L },
 		      { "m", 6e10L }, { "h", 36e11L }, { "d", 864e11L } };
 	long double sum = 0;
 	const char *at = text;
@@ -53,7 +54,8 @@ static long double duration(const char *text, long double *slack)
 		at += whole + fraction;
 		letters = strspn(at, "abcdefghijklmnopqrstuvwxyz");
 		for (size_t i = 0; i < 7; i++)
-			if (strlen(units[i].name) == letters && strncmp(units[i].name, at, letters) == 0)
+			if (strlen(units[i].name) == letters &&
+			    strncmp(units[i].name, at, letters) == 0)
 				unit = i;
 		if (unit == 7 && letters == 0 && !*at && at == text + whole + fraction)
 			unit = 3;
@@ -104,7 +106,8 @@ static void check_number(const char *text)
 {
 	bool negative = text[0] == '-';
 	size_t length = span_digits(text + negative);
-	bool good = length && !text[negative + length] && at_most(text + negative, length, negative ? 1000 : 70000);
+	bool good = length && !text[negative + length] &&
+		    at_most(text + negative, length, negative ? 1000 : 70000);
 	int64_t got = 77;
 
 	must((fuzz_result(ipcu_parse_number(text, -1000, 70000, &got)) == IPCU_OK) == good);

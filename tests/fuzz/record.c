@@ -24,7 +24,8 @@ static int foreign; /* a segment that no record may lead to */
 
 static void begin(void)
 {
-	const struct ipcu_shm_layout array = { .type = IPCU_I32, .count = 100 }, bytes = { .type = IPCU_BYTES, .count = 100 };
+	const struct ipcu_shm_layout array = { .type = IPCU_I32, .count = 100 },
+				     bytes = { .type = IPCU_BYTES, .count = 100 };
 	ipcu_queue *queue;
 	ipcu_sem *sem;
 	ipcu_barrier *barrier;
@@ -234,10 +235,13 @@ static void call(struct fuzz_input *input, unsigned what)
 		fuzz_result(ipcu_list(geteuid(), IPCU_LIST_ALL, listed, NULL));
 		return;
 	case 7:
-		fuzz_result(ipcu_remove(name, IPCU_KIND_ANY, IPCU_REMOVE_FORCE | (fuzz_take(input, 1) % 2 ? IPCU_REMOVE_DRY_RUN : 0)));
+		fuzz_result(ipcu_remove(
+			name, IPCU_KIND_ANY,
+			IPCU_REMOVE_FORCE | (fuzz_take(input, 1) % 2 ? IPCU_REMOVE_DRY_RUN : 0)));
 		return;
 	default:
-		fuzz_result(ipcu_remove_stale(0, fuzz_take(input, 1) % 2 ? IPCU_REMOVE_DRY_RUN : 0, NULL, NULL));
+		fuzz_result(ipcu_remove_stale(0, fuzz_take(input, 1) % 2 ? IPCU_REMOVE_DRY_RUN : 0,
+					      NULL, NULL));
 	}
 }
 

@@ -23,7 +23,8 @@ static char *segment;
 
 static const char *name_of(struct fuzz_input *input)
 {
-	static const char *const names[NAMES + 2] = { "a", "b", "c", "d", "e", "f", "g", "h", "new", "newer" };
+	static const char *const names[NAMES + 2] = { "a", "b", "c", "d",   "e",
+						      "f", "g", "h", "new", "newer" };
 
 	return names[fuzz_take(input, 1) % (NAMES + 2)];
 }
@@ -59,7 +60,9 @@ static void begin(void)
 	ipcu_queue_close(queue);
 	must(ipcu_registry_open_locked(&registry, geteuid(), true) == IPCU_OK);
 	for (int i = 1; i < NAMES; i++) {
-		struct ipcu_record record = { .kind = i % 6 + 1, .state = IPCU_RECORD_LIVE, .key = i, .id = i };
+		struct ipcu_record record = {
+			.kind = i % 6 + 1, .state = IPCU_RECORD_LIVE, .key = i, .id = i
+		};
 		char name[2] = { (char)('a' + i), '\0' };
 
 		must(ipcu_registry_put(&registry, name, &record) == IPCU_OK);
@@ -80,12 +83,15 @@ static void damage(struct fuzz_input *input, unsigned what)
 		fuzz_patch(input, segment, 64);
 		return;
 	case 1:
-		*index_slot(slot_of(name_of(input)) + (uint32_t)fuzz_take(input, 1) % 4) = (uint32_t)fuzz_take(input, 4);
+		*index_slot(slot_of(name_of(input)) + (uint32_t)fuzz_take(input, 1) % 4) =
+			(uint32_t)fuzz_take(input, 4);
 		return;
 	case 2:
 		slot = (uint32_t)fuzz_take(input, 2);
 		count = (uint32_t)fuzz_take(input, 2);
-		for (uint32_t value = (uint32_t)fuzz_take(input, 4), step = (uint32_t)fuzz_take(input, 1); count > 0; count--) {
+		for (uint32_t value = (uint32_t)fuzz_take(input, 4),
+			      step = (uint32_t)fuzz_take(input, 1);
+		     count > 0; count--) {
 			*index_slot(slot++) = value;
 			value += step;
 		}
@@ -118,7 +124,10 @@ static void look(struct fuzz_input *input)
 
 static void change(struct fuzz_input *input, bool put)
 {
-	struct ipcu_record record = { .kind = IPCU_KIND_QUEUE, .state = IPCU_RECORD_LIVE, .key = 99 }, found;
+	struct ipcu_record record = { .kind = IPCU_KIND_QUEUE,
+				      .state = IPCU_RECORD_LIVE,
+				      .key = 99 },
+			   found;
 	struct ipcu_registry registry;
 	const char *name = name_of(input);
 
@@ -168,7 +177,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if (what == 8)
 			list(&input);
 		else
-			fuzz_result(ipcu_remove_stale(0, fuzz_take(&input, 1) % 2 ? IPCU_REMOVE_DRY_RUN : 0, NULL, NULL));
+			fuzz_result(ipcu_remove_stale(
+				0, fuzz_take(&input, 1) % 2 ? IPCU_REMOVE_DRY_RUN : 0, NULL, NULL));
 	}
 	detach();
 	fuzz_remove_all();

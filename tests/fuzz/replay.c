@@ -23,7 +23,8 @@ static size_t tried_size;
 /* The program ends here, so nothing it may have broken matters any more. */
 static void say_which(int signo)
 {
-	printf("# signal %d at %s or a change of it; the input in hexadecimal:\n# ", signo, current);
+	printf("# signal %d at %s or a change of it; the input in hexadecimal:\n# ", signo,
+	       current);
 	for (size_t i = 0; i < tried_size; i++)
 		printf("%02x", tried[i]);
 	printf("\nBail out! ended in the middle of an input\n");
@@ -112,7 +113,8 @@ static void replay(const char *path, long times, uint64_t *state)
 		memcpy(data, seed, size);
 		run(data, change(data, size, state));
 	}
-	ok(true, "%s and %ld changes of it", strrchr(path, '/') ? strrchr(path, '/') + 1 : path, times);
+	ok(true, "%s and %ld changes of it", strrchr(path, '/') ? strrchr(path, '/') + 1 : path,
+	   times);
 }
 
 static void replay_seeds(const char *target, uint64_t *state)
@@ -122,7 +124,8 @@ static void replay_seeds(const char *target, uint64_t *state)
 	struct dirent **files;
 	int count;
 
-	snprintf(directory, sizeof(directory), "%s/tests/fuzz/seeds/%s", source ? source : ".", target);
+	snprintf(directory, sizeof(directory), "%s/tests/fuzz/seeds/%s", source ? source : ".",
+		 target);
 	count = scandir(directory, &files, NULL, alphasort);
 	ok(count > 2, "there are seeds in tests/fuzz/seeds/%s", target);
 	for (int i = 0; i < count; i++) {

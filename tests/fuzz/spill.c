@@ -32,14 +32,16 @@ static void read_all(const unsigned char *body, size_t size)
 		sum = (unsigned char)(sum + body[size - 1]);
 }
 
-static void attach(const struct ipcu_object *queue, const struct forged *forged, size_t message, bool take)
+static void attach(const struct ipcu_object *queue, const struct forged *forged, size_t message,
+		   bool take)
 {
 	struct shmid_ds state;
 	const void *body = NULL;
 	void *mapping = NULL;
 	size_t size = 0;
 
-	if (fuzz_result(ipcu_spill_attach(queue, forged, message, take, &mapping, &body, &size)) != IPCU_OK) {
+	if (fuzz_result(ipcu_spill_attach(queue, forged, message, take, &mapping, &body, &size)) !=
+	    IPCU_OK) {
 		must(!mapping && !body && ipcu_last_error()->result == IPCU_BROKEN);
 		return;
 	}
@@ -80,8 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		message.forged.descriptor.id = foreign;
 	for (uint64_t i = fuzz_take(&input, 1) % 4; i > 0; i--)
 		fuzz_patch(&input, head, 64);
-	got = (ssize_t)(fuzz_take(&input, 1) % 4 ? sizeof(message.forged.descriptor)
-						 : fuzz_take(&input, 1) % (sizeof(message.forged) + 1));
+	got = (ssize_t)(fuzz_take(&input, 1) % 4
+				? sizeof(message.forged.descriptor)
+				: fuzz_take(&input, 1) % (sizeof(message.forged) + 1));
 	shmdt(head);
 
 	switch (fuzz_take(&input, 1) % 4) {
@@ -94,7 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		message.type = 1;
 		must(msgsnd(queue->object.id, &message, (size_t)got, IPC_NOWAIT) == 0);
 		fuzz_result(ipcu_queue_peek(queue, 0, &received));
-		if (fuzz_result(ipcu_queue_receive(queue, &received, NULL, &ipcu_no_wait)) == IPCU_OK)
+		if (fuzz_result(ipcu_queue_receive(queue, &received, NULL, &ipcu_no_wait)) ==
+		    IPCU_OK)
 			read_all(received.body, received.size);
 		ipcu_message_clear(&received);
 		break;

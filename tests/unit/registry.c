@@ -105,7 +105,8 @@ static void trap(void)
 	clock_t begun;
 	long sum = 0;
 
-	if (!is_result(ipcu_registry_open_locked(&registry, geteuid(), true), IPCU_OK, "makes another one"))
+	if (!is_result(ipcu_registry_open_locked(&registry, geteuid(), true), IPCU_OK,
+		       "makes another one"))
 		return;
 	for (int i = 0; i < 1000; i++) {
 		name_of(name, sizeof(name), i);
@@ -122,7 +123,8 @@ static void trap(void)
 		index[slot] = 1 + (uint32_t)slot % 500;
 	begun = clock();
 	is_number(count(&registry), 500, "a trap of endless chains is listed as far as it leads");
-	ok(seconds(begun) < 6 * alone + 0.1, "and costs hardly more than looking at them (%.2f, %.2f s)", seconds(begun), alone);
+	ok(seconds(begun) < 6 * alone + 0.1,
+	   "and costs hardly more than looking at them (%.2f, %.2f s)", seconds(begun), alone);
 	memset((void *)registry.segment, 0, HEADER + 4 * SLOTS);
 	shmctl(registry.id, IPC_RMID, NULL);
 	semctl(registry.lock, 0, IPC_RMID);
