@@ -15,6 +15,9 @@
  * Killed before "go on", the command leaves nothing behind; the owner's end
  * while it waits ends both. release ends the keeper with SIGTERM, and has ended only when the
  * kernel has given the units back.
+ *
+ * A script may be killed in the instant it calls: then the parent is who adopts orphans, init or
+ * another that lives on for ever, and must not be taken for the script.
  */
 #include <config.h>
 
@@ -74,6 +77,42 @@ static int no_process(const struct sem_options *options, pid_t pid, int errnum)
 	return cli_status(&options->common, options->words[0],
 			  ipcu_fail_call("pidfd_open", errnum, "cannot watch process %d",
 					 (int)pid));
+}
+
+/* Whether PARENT called us, and has not adopted us: then it is of our session, and no init with groups of its own. */
+static bool is_caller(pid_t parent)
+{
+	if (parent <= 0 || getsid(parent) != getsid(0))
+		return false;
+	return parent != 1 || getpgrp() == getpid() || getpgrp() == getpgid(parent);
+}
+
+static enum ipcu_result no_caller(void)
+{
+	ipcu_fail(IPCU_NOT_FOUND, "the process that called ipc-sem cannot be told: it has ended, or is of another session");
+	ipcu_hint("say on behalf of which process, as in -P $$");
+	return IPCU_NOT_FOUND;
+}
+
+/* The process on whose behalf it is: -P's, or our caller. *OWNER, if not NULL, becomes a pidfd of it. */
+static int find_owner(struct sem_options *options, int *owner)
+{
+	bool given = options->pid != 0;
+
+	if (!given)
+		options->pid = getppid();
+	if (!given && !is_caller(options->pid))
+		return cli_status(&options->common, options->words[0], no_caller());
+	if (!owner)
+		return IPCU_OK;
+	*owner = open_process(options->pid);
+	if (*owner < 0)
+		return no_process(options, options->pid, errno);
+	/* Still our parent: then the number was not given to another one before it was opened. */
+	if (given || getppid() == options->pid)
+		return IPCU_OK;
+	close(*owner);
+	return cli_status(&options->common, options->words[0], no_caller());
 }
 
 /* ---- the keeper --------------------------------------------------------- */
@@ -233,7 +272,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 
 int sem_acquire(int argc, char **argv)
 {
-	struct sem_options options = { .pid = getppid() };
+	struct sem_options options = { .pid = 0 };
 	struct timespec storage;
 	const struct timespec *deadline;
 	ipcu_sem *sem;
@@ -242,9 +281,9 @@ int sem_acquire(int argc, char **argv)
 	if (status || options.common.finished)
 		return status;
 	deadline = cli_deadline(&options.common, &storage);
-	owner = open_process(options.pid);
-	if (owner < 0)
-		return no_process(&options, options.pid, errno);
+	status = find_owner(&options, &owner);
+	if (status)
+		return status;
 	status = sem_open(&sem, &options);
 	if (status)
 		goto out;
@@ -349,13 +388,16 @@ static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 
 int sem_release(int argc, char **argv)
 {
-	struct sem_options options = { .pid = getppid() };
+	struct sem_options options = { .pid = 0 };
 	struct search search = { 0 };
 	enum ipcu_result result;
 	ipcu_sem *sem;
 	int status = sem_start(&release_argp, argc, argv, &options);
 
 	if (status || options.common.finished)
+		return status;
+	status = find_owner(&options, NULL);
+	if (status)
 		return status;
 	options.common.open.create = IPCU_CREATE_NEVER;
 	status = sem_open(&sem, &options);

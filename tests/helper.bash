@@ -75,6 +75,12 @@ blocked() {
 	return 1
 }
 
+# How often the threads of PID... have given up the processor: one who sleeps on does not, one who polls does.
+switches() {
+	local pid
+	for pid in "$@"; do cat /proc/"$pid"/task/*/status; done | awk '/ctxt_switches/ { sum += $2 } END { print sum }'
+}
+
 # The value of a column of ipc-ls: field NAME COLUMN.
 field() {
 	ipc-ls --noheadings -o "$2" "$1" | tr -d ' '

@@ -153,6 +153,17 @@ state_is() {
 	finish $first
 }
 
+@test "a waiter uses no CPU" {
+	background ipc-barrier wait b 3; first=$!
+	background ipc-barrier wait -t 1h b 3; second=$!
+	until_true state_is b 2/3waiting
+	until_true blocked $first
+	until_true blocked $second
+	before=$(switches $first $second)
+	for i in {1..100}; do ipc-barrier status b >/dev/null; done
+	[ "$(switches $first $second)" = "$before" ]
+}
+
 @test "other PARTIES, other kinds, no PARTIES, raw keys" {
 	ipc-barrier create b 2
 	ipc-barrier create b 2

@@ -57,6 +57,16 @@ state_is() {
 	[ "$stderr" = "ipc-event: e: timed out" ]
 }
 
+@test "a waiter uses no CPU" {
+	background ipc-event wait e; first=$!
+	background ipc-event wait -t 1h e; second=$!
+	until_true state_is e notset,2waiting
+	before=$(switches $first $second)
+	for i in {1..100}; do ipc-event status e >/dev/null; done
+	# It looks by itself every half minute.
+	[ $(($(switches $first $second) - before)) -le 2 ]
+}
+
 @test "killed waiters leave nothing behind" {
 	for i in 1 2 3; do background ipc-event wait e; done
 	until_true state_is e notset,3waiting

@@ -25,7 +25,7 @@ struct shared {
 	_Atomic int inside[WORKERS]; /* 0 no, 1 with others, 2 exclusively */
 	_Atomic int slots[SLOTS];    /* which worker, from 1 */
 	_Atomic bool doomed[WORKERS];
-	_Atomic long held, locked, taken, timeouts, not_alone, same_slot, wrong;
+	_Atomic long held, locked, taken, timeouts, resizes, not_alone, same_slot, wrong;
 	_Atomic bool stop;
 };
 static struct shared *shared;
@@ -34,6 +34,22 @@ static struct shared *shared;
 static bool believed(_Atomic int *mark, int value, int worker)
 {
 	return atomic_load(mark) == value && !shared->doomed[worker] && atomic_load(mark) == value;
+}
+
+/* Who is exclusive is alone, and nobody else is beside one who is. */
+static void look_around(int self, bool exclusive)
+{
+	for (int i = 0; i < WORKERS; i++)
+		if (i != self && (believed(&shared->inside[i], 2, i) ||
+				  (exclusive && believed(&shared->inside[i], 1, i))))
+			shared->not_alone++;
+}
+
+/* Long enough, now and then, that others come in if they can, and that many are killed here. */
+static void stay(unsigned *seed)
+{
+	if (rand_r(seed) % 3 == 0)
+		nanosleep(&(struct timespec){ 0, rand_r(seed) % 100000 }, NULL);
 }
 
 static void enter(int self, const struct ipcu_hold *hold)
@@ -50,28 +66,28 @@ static void enter(int self, const struct ipcu_hold *hold)
 	    !shared->doomed[before - 1])
 		shared->same_slot++;
 	shared->inside[self] = exclusive ? 2 : 1;
-	for (int i = 0; i < WORKERS; i++)
-		if (i != self && (believed(&shared->inside[i], 2, i) ||
-				  (exclusive && believed(&shared->inside[i], 1, i))))
-			shared->not_alone++;
+	look_around(self, exclusive);
 }
 
 static void leave(int self, const struct ipcu_hold *hold)
 {
 	int mark = self + 1;
 
+	look_around(self, hold->mode == IPCU_HOLD_EXCLUSIVE);
+	if (hold->slot >= 0 && hold->slot < SLOTS && shared->slots[hold->slot] != mark)
+		shared->same_slot++;
 	shared->inside[self] = 0;
-	atomic_compare_exchange_strong(&shared->slots[hold->slot], &mark, 0);
+	if (hold->slot >= 0 && hold->slot < SLOTS)
+		atomic_compare_exchange_strong(&shared->slots[hold->slot], &mark, 0);
 }
 
-static void hold_once(ipcu_sem *sem, int self, unsigned *seed)
+static void hold_once(ipcu_sem *sem, int self, int kind, unsigned *seed)
 {
 	/* Some deadlines are so short that timeout and success often meet. */
 	struct timespec deadline =
 		ipcu_deadline_in(rand_r(seed) % 2 ? rand_r(seed) % 20000 : 20000000);
 	struct ipcu_hold hold;
 	enum ipcu_result result;
-	int kind = rand_r(seed) % 4;
 
 	result = kind == 0 ? ipcu_lock_exclusive(sem, &deadline, &hold)
 		 : kind == 1
@@ -90,6 +106,7 @@ static void hold_once(ipcu_sem *sem, int self, unsigned *seed)
 		shared->locked++;
 	else
 		shared->held++;
+	stay(seed);
 	leave(self, &hold);
 	if (ipcu_sem_release(sem, &hold) != IPCU_OK)
 		shared->wrong++;
@@ -109,7 +126,19 @@ static void token_once(ipcu_sem *sem, unsigned *seed)
 		shared->wrong++;
 }
 
-static void work(int self, unsigned seed, bool tokens)
+static void resize_once(ipcu_sem *sem, unsigned *seed)
+{
+	struct timespec deadline = ipcu_deadline_in(1000000);
+
+	if (ipcu_sem_resize(sem, 3 + (unsigned)rand_r(seed) % 4, &deadline) > IPCU_NOT_NOW)
+		shared->wrong++;
+	shared->resizes++;
+}
+
+/* What some of the workers do, beside holding. */
+enum others { HOLD_TOO, TAKE_TOKENS, RESIZE };
+
+static void work(int self, unsigned seed, enum others others)
 {
 	ipcu_sem *sem;
 
@@ -117,14 +146,16 @@ static void work(int self, unsigned seed, bool tokens)
 	if (ipcu_sem_open(&sem, "storm", 0, 4, NULL) != IPCU_OK)
 		_exit(1);
 	while (!shared->stop)
-		if (tokens && self % 2)
+		if (others == TAKE_TOKENS && self % 2)
 			token_once(sem, &seed);
+		else if (others == RESIZE && self < 2)
+			resize_once(sem, &seed);
 		else
-			hold_once(sem, self, &seed);
+			hold_once(sem, self, rand_r(&seed) % (others == RESIZE ? 2 : 4), &seed);
 	_exit(0);
 }
 
-static pid_t start(int self, bool tokens)
+static pid_t start(int self, enum others others)
 {
 	static unsigned seed = 1;
 	pid_t pid;
@@ -132,14 +163,16 @@ static pid_t start(int self, bool tokens)
 	seed += 7919;
 	pid = fork();
 	if (pid == 0)
-		work(self, seed, tokens);
+		work(self, seed, others);
 	return pid;
 }
 
-static void replace(pid_t *worker, int self, bool tokens)
+static void replace(pid_t *worker, int self, enum others others)
 {
 	shared->doomed[self] = true;
 	kill(*worker, SIGKILL);
+	if (self % 2) /* not waited for at once: its units are back, and its number still there */
+		nanosleep(&(struct timespec){ 0, 500000 }, NULL);
 	waitpid(*worker, NULL, 0);
 	shared->inside[self] = 0;
 	for (int slot = 0; slot < SLOTS; slot++) {
@@ -148,18 +181,18 @@ static void replace(pid_t *worker, int self, bool tokens)
 		atomic_compare_exchange_strong(&shared->slots[slot], &mark, 0);
 	}
 	shared->doomed[self] = false;
-	*worker = start(self, tokens);
+	*worker = start(self, others);
 }
 
 /* Kill KILLS times at random moments; change the count now and then. Returns the instants that did not add up. */
-static long storm(ipcu_sem *sem, long kills, bool tokens)
+static long storm(ipcu_sem *sem, long kills, enum others others)
 {
 	pid_t workers[WORKERS];
 	unsigned seed = 42;
 	long bad = 0;
 
 	for (int i = 0; i < WORKERS; i++)
-		workers[i] = start(i, tokens);
+		workers[i] = start(i, others);
 	for (long i = 0; i < kills; i++) {
 		struct timespec pause = { 0, rand_r(&seed) % 2000000 },
 				deadline = ipcu_deadline_in(3000000);
@@ -172,7 +205,7 @@ static long storm(ipcu_sem *sem, long kills, bool tokens)
 		if (i % 5 == 0 &&
 		    ipcu_sem_resize(sem, 3 + (unsigned)rand_r(&seed) % 4, &deadline) > IPCU_NOT_NOW)
 			bad++;
-		replace(&workers[i % WORKERS], (int)(i % WORKERS), tokens);
+		replace(&workers[i % WORKERS], (int)(i % WORKERS), others);
 	}
 	shared->stop = true;
 	for (int i = 0; i < WORKERS; i++)
@@ -202,6 +235,51 @@ static void check(ipcu_sem *sem, long bad, const char *what)
 	   shared->taken, shared->timeouts);
 }
 
+/* ---- setters -------------------------------------------------------------- */
+
+static bool is_one_of_ours(unsigned value)
+{
+	return value == 1 || value == 4 || value == 9;
+}
+
+static void set_and_get(unsigned seed, long count)
+{
+	static const unsigned values[] = { 1, 4, 9 };
+	unsigned value;
+	ipcu_sem *sem;
+
+	alarm(60);
+	if (ipcu_sem_open(&sem, "set", 0, 30, NULL) != IPCU_OK)
+		_exit(1);
+	for (long i = 0; i < count; i++)
+		if (ipcu_sem_set(sem, values[rand_r(&seed) % 3]) != IPCU_OK ||
+		    ipcu_sem_get(sem, &value) != IPCU_OK || !is_one_of_ours(value))
+			_exit(1);
+	_exit(0);
+}
+
+/* Of several who set it at once one is the last; no mixture of two is ever seen. */
+static void setters(long count)
+{
+	struct ipcu_sem_info info;
+	int status, wrong = 0;
+	ipcu_sem *sem;
+
+	is_result(ipcu_sem_open(&sem, "set", 30, 0, NULL), IPCU_OK, "opens");
+	is_result(ipcu_sem_set(sem, 1), IPCU_OK, "set");
+	fflush(stdout);
+	for (unsigned i = 0; i < 4; i++)
+		if (fork() == 0)
+			set_and_get(i + 1, count);
+	while (wait(&status) > 0)
+		wrong += status != 0;
+	is_number(wrong, 0, "each saw what one of them had set");
+	is_result(ipcu_sem_status(sem, &info), IPCU_OK, "status");
+	ok(is_one_of_ours(info.value) && info.value + info.taken == info.count, "the last one's is there");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("set", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
 int main(void)
 {
 	long kills = rounds("ROUNDS", 800);
@@ -211,9 +289,13 @@ int main(void)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	is_result(ipcu_sem_open(&sem, "storm", 4, 0, NULL), IPCU_OK, "opens");
-	check(sem, storm(sem, kills, false), "units and locks, with kills");
-	check(sem, storm(sem, kills / 2, true), "tokens too, with kills");
+	check(sem, storm(sem, kills, HOLD_TOO), "units and locks, with kills");
+	check(sem, storm(sem, kills / 2, RESIZE), "resized all the time, with kills");
+	ok(shared->resizes > 100, "%ld times", shared->resizes);
+	/* Last, for tokens of the killed stay taken, and then no lock is exclusive any more. */
+	check(sem, storm(sem, kills / 2, TAKE_TOKENS), "tokens too, with kills");
 	ipcu_sem_close(sem);
 	is_result(ipcu_remove("storm", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	setters(kills * 10);
 	return done();
 }
