@@ -65,7 +65,7 @@ static bool adopt(int id, uint64_t definition[4])
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
 	unsigned waiting;
-	pid_t holder = ipcu_shm_lock_holder(record->definition, &waiting);
+	pid_t holder = ipcu_shm_lock_holder(record->definition[IPCU_SHM_LOCK], &waiting);
 
 	(void)id;
 	if (!holder)
@@ -79,7 +79,7 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 static void remove_rest(uid_t owner, const struct ipcu_record *record)
 {
 	(void)owner;
-	ipcu_shm_lock_remove(record->definition);
+	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK]);
 	ipcu_shm_other_remove(record);
 }
 
@@ -267,6 +267,7 @@ static enum ipcu_result open_once(ipcu_shm *shm, const struct ipcu_shm_layout *l
 		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
 	if (shm->object.named && segment.shm_perm.cuid != shm->object.owner)
 		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
+	atomic_store(&shm->lock, shm->object.definition[IPCU_SHM_LOCK]);
 	result = understand(shm, layout, segment.shm_segsz);
 	if (result != IPCU_OK)
 		return result;
@@ -366,6 +367,6 @@ enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info)
 	info->count = shm->count;
 	info->attached = segment.shm_nattch > 0 ? segment.shm_nattch - 1 : 0;
 	if (shm->object.named)
-		info->locked_by = ipcu_shm_lock_holder(shm->object.definition, &info->lock_waiting);
+		info->locked_by = ipcu_shm_lock_holder(atomic_load(&shm->lock), &info->lock_waiting);
 	return IPCU_OK;
 }

@@ -48,6 +48,7 @@ struct ipcu_shm {
 	struct ipcu_shm_tail *tail; /* NULL: there is none */
 	bool writable;
 	bool wakes_always; /* some may sleep who could not say so */
+	_Atomic uint64_t lock; /* what is known of definition[IPCU_SHM_LOCK]; a thread may learn more */
 	char typed[];	   /* the name as it was given */
 };
 
@@ -97,11 +98,11 @@ bool ipcu_stage_stale(const struct ipcu_info *info);
 
 /* Make the lock's set, if there is none yet. Only the owner of the name can. */
 enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm);
-/* The identifier of the set that a definition leads to, or -1. */
-int ipcu_shm_lock_set(const uint64_t definition[4]);
+/* LOCK is what a definition says of it. The identifier of the set it leads to, or -1. */
+int ipcu_shm_lock_set(uint64_t lock);
 
-/* Who holds the lock of RECORD's definition, 0 nobody; *WAITING how many wait for it. */
-pid_t ipcu_shm_lock_holder(const uint64_t definition[4], unsigned *waiting);
-void ipcu_shm_lock_remove(const uint64_t definition[4]);
+/* Who holds it, 0 nobody; *WAITING how many wait for it. */
+pid_t ipcu_shm_lock_holder(uint64_t lock, unsigned *waiting);
+void ipcu_shm_lock_remove(uint64_t lock);
 
 #endif

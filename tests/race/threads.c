@@ -18,6 +18,7 @@ static ipcu_queue *queues[2];
 static ipcu_sem *sem;
 static ipcu_barrier *barrier;
 static ipcu_event *event;
+static ipcu_shm *shm;
 static _Atomic long received, failures, passed;
 
 static void expect(bool good, const char *what)
@@ -103,6 +104,28 @@ static void *happen(void *unused)
 	return unused;
 }
 
+static void *count_up(void *unused)
+{
+	union ipcu_value one = { .i = 1 }, value;
+
+	for (int i = 0; i < TURNS; i++) {
+		struct timespec deadline = ipcu_deadline_in(1000000);
+		struct ipcu_shm_info info;
+
+		expect(ipcu_shm_add(shm, 0, one, &value) == IPCU_OK, "add");
+		expect(ipcu_shm_wait(shm, 0, IPCU_GREATER_EQUAL, value, NULL, NULL) == IPCU_OK, "wait");
+		expect(ipcu_shm_wait(shm, 1, IPCU_EQUAL, one, &deadline, NULL) <= IPCU_NOT_NOW, "wait");
+		/* The lock is the process's, and each of its threads may give it back. */
+		expect(ipcu_shm_lock(shm, NULL) == IPCU_OK, "lock");
+		expect(ipcu_shm_get(shm, 2, &value) == IPCU_OK, "get");
+		value.i++;
+		expect(ipcu_shm_set(shm, 2, value) == IPCU_OK, "set");
+		expect(ipcu_shm_unlock(shm) == IPCU_OK, "unlock");
+		expect(ipcu_shm_status(shm, &info) == IPCU_OK, "status");
+	}
+	return unused;
+}
+
 static void all_at_once(void *(*const functions[])(void *), int count)
 {
 	pthread_t threads[4 * THREADS];
@@ -116,7 +139,9 @@ static void all_at_once(void *(*const functions[])(void *), int count)
 int main(void)
 {
 	void *(*const messages[])(void *) = { send_all, receive_all };
-	void *(*const others[])(void *) = { hold, meet, happen };
+	void *(*const others[])(void *) = { hold, meet, happen, count_up };
+	const struct ipcu_shm_layout layout = { .type = IPCU_I64, .count = 3 };
+	union ipcu_value value;
 	struct timespec past = { 0, 0 };
 	struct ipcu_message message = { 0 };
 	struct ipcu_sem_info info = { 0 };
@@ -127,24 +152,30 @@ int main(void)
 	is_result(ipcu_sem_open(&sem, "s", 2, 0, NULL), IPCU_OK, "a semaphore");
 	is_result(ipcu_barrier_open(&barrier, "b", THREADS, NULL), IPCU_OK, "a barrier");
 	is_result(ipcu_event_open(&event, "e", NULL), IPCU_OK, "an event");
+	is_result(ipcu_shm_open(&shm, "m", &layout, NULL), IPCU_OK, "a memory");
 	all_at_once(messages, 2);
 	for (int i = 0; i < 2; i++)
 		while (ipcu_queue_receive(queues[i], &message, NULL, &past) == IPCU_OK)
 			received++;
 	ipcu_message_clear(&message);
 	is_number(received, THREADS * TURNS, "each message once");
-	all_at_once(others, 3);
+	all_at_once(others, 4);
 	is_number(passed, TURNS, "each generation has one last");
 	ipcu_sem_status(sem, &info);
 	is_number(info.value, 2, "all units are back");
+	ipcu_shm_get(shm, 0, &value);
+	is_number(value.i, THREADS * TURNS, "each addition once");
+	ipcu_shm_get(shm, 2, &value);
+	is_number(value.i, THREADS * TURNS, "and each under the lock");
 	is_number(failures, 0, "nothing failed");
 	ipcu_queue_close(queues[0]);
 	ipcu_queue_close(queues[1]);
 	ipcu_sem_close(sem);
 	ipcu_barrier_close(barrier);
 	ipcu_event_close(event);
-	for (size_t i = 0; i < 5; i++)
-		is_result(ipcu_remove((const char *[]){ "q0", "q1", "s", "b", "e" }[i],
+	ipcu_shm_close(shm);
+	for (size_t i = 0; i < 6; i++)
+		is_result(ipcu_remove((const char *[]){ "q0", "q1", "s", "b", "e", "m" }[i],
 				      IPCU_KIND_ANY, 0),
 			  IPCU_OK, "removed");
 	return done();
