@@ -70,6 +70,7 @@ static int print_value(const struct shm_options *options, enum ipcu_type type,
 int shm_get(ipcu_shm *shm, struct shm_options *options)
 {
 	struct cli_buffer out = { 0 };
+	union ipcu_value value;
 	uint64_t count, end;
 	enum ipcu_type type = IPCU_BYTES;
 	enum ipcu_result result = type_of(shm, &type, &count);
@@ -77,6 +78,8 @@ int shm_get(ipcu_shm *shm, struct shm_options *options)
 	if (result != IPCU_OK)
 		return failed(options, result);
 	end = options->has_end ? options->end : options->has_index ? options->index + 1 : count;
+	if (options->has_index && !options->has_end && options->index >= count)
+		return failed(options, ipcu_shm_get(shm, options->index, &value));
 	if (end > count || options->index > end) {
 		cli_complain(&options->common, options->name, NULL,
 			     "there are no values %llu:%llu: it has %llu",
@@ -85,8 +88,6 @@ int shm_get(ipcu_shm *shm, struct shm_options *options)
 		return IPCU_LIMIT;
 	}
 	for (uint64_t index = options->index; index < end && result == IPCU_OK; index++) {
-		union ipcu_value value;
-
 		result = ipcu_shm_get(shm, index, &value);
 		if (result == IPCU_OK)
 			put_value(&out, type, value);
@@ -131,7 +132,8 @@ static enum ipcu_result read_delta(enum ipcu_type type, const char *word, union 
 
 	if (result == IPCU_OK && negative)
 		delta->u = 0 - delta->u;
-	return result;
+	/* Once more as it was typed, for the message. */
+	return result == IPCU_OK ? result : ipcu_value_read(type, word, delta);
 }
 
 int shm_add(ipcu_shm *shm, struct shm_options *options)

@@ -84,6 +84,8 @@ reads() {
 	[ "$(ipc-shm get -i 3: a | tr '\n' ' ')" = "-4 5 " ]
 	[ "$(ipc-shm get -i 5:5 a)" = "" ]
 	fails 5 ipc-shm get -i 5 a
+	[[ $stderr == *"there is no value 5: it has 5"* ]]
+	fails 5 ipc-shm get -i 9223372036854775807 a
 	fails 5 ipc-shm get -i 3:2 a
 	fails 5 ipc-shm get -i 3:6 a
 	fails 2 ipc-shm get -i -1 a
@@ -132,6 +134,10 @@ reads() {
 		u32 4294967295
 		u64 18446744073709551615
 	END
+	for wrong in -256 -300 - --1 -+1 -x; do
+		fails 2 ipc-shm add u8 -- "$wrong"
+		[[ $stderr == *"'$wrong' is not of type u8"* ]]
+	done
 }
 
 @test "literals are strict, floats read back exactly" {
@@ -350,32 +356,6 @@ reads() {
 	fails 4 as 1000 ipc-shm read root/p
 }
 
-@test "foreign programs see a plain array, and we see theirs" {
-	need python3
-	ipc-shm create a -T i32 -c 3
-	ipc-shm set a 1 -2 3
-	key=$(field a KEY)
-	cat >"$TMP/foreign.py" <<-'END'
-		import ctypes, struct, sys
-		libc = ctypes.CDLL(None, use_errno=True)
-		libc.shmat.restype = ctypes.c_void_p
-		id = libc.shmget(int(sys.argv[1], 0), 12, 0)
-		assert id >= 0
-		at = libc.shmat(id, None, 0)
-		print(*struct.unpack("iii", ctypes.string_at(at, 12)))
-		ctypes.memmove(at + 4, struct.pack("i", 77), 4)
-	END
-	[ "$(python3 "$TMP/foreign.py" "$key")" = "1 -2 3" ]
-	[ "$(ipc-shm get -i 1 a)" = 77 ]
-	background ipc-shm wait -i 1 a eq 78; waiter=$!
-	until_true asleep $waiter
-	sed -i s/77/78/ "$TMP/foreign.py"
-	python3 "$TMP/foreign.py" "$key"
-	finish $waiter
-	perl -MIPC::SysV -e '$id = shmget(shift, 0, 0); shmread($id, $b, 0, 12); print join(" ", unpack("l3", $b))' $((key)) >"$TMP/perl"
-	[ "$(cat "$TMP/perl")" = "1 78 3" ]
-}
-
 @test "segments of other programs: every verb that makes sense" {
 	fails 3 ipc-shm get -T i32 key:0x77
 	[[ $stderr == *"--create"* ]]
@@ -399,6 +379,16 @@ reads() {
 	until_true asleep $waiter
 	ipc-rm -f key:0x77
 	finish $waiter 3
+}
+
+@test "as large as half of the memory, without using any, and whole to its last byte" {
+	local size=$(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) / 2 * 1024))
+	ipc-shm create m $size
+	printf end | ipc-shm write --offset=$((size - 3)) m
+	[ "$(ipc-shm read --offset=$((size - 3)) m)" = end ]
+	fails 5 ipc-shm write --offset=$((size - 1)) m <<<xy
+	ipc-shm set -T i64 -i $((size / 8 - 1)) m -7
+	[ "$(ipc-shm get -T i64 -i $((size / 8 - 1)) m)" = -7 ]
 }
 
 @test "larger than the machine allows exits 5 with a hint" {

@@ -55,8 +55,8 @@ static void in_parallel(void (*fn)(int worker, long count), long count)
 
 /* ---- sums ----------------------------------------------------------------- */
 
-static const enum ipcu_type types[] = { IPCU_U8,  IPCU_I16, IPCU_U32, IPCU_I32,
-					IPCU_I64, IPCU_U64, IPCU_F32, IPCU_F64 };
+static const enum ipcu_type types[] = { IPCU_I8,  IPCU_U8,  IPCU_I16, IPCU_U16, IPCU_I32,
+					IPCU_U32, IPCU_I64, IPCU_U64, IPCU_F32, IPCU_F64 };
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
 static union ipcu_value number(enum ipcu_type type, long n)
