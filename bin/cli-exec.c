@@ -16,8 +16,6 @@
 
 #include "cli-exec.h"
 
-extern char **environ;
-
 char **cli_split_command(int *argc, char **argv)
 {
 	for (int i = 1; i < *argc; i++)

@@ -90,10 +90,12 @@ void cli_put_base64(struct cli_buffer *buffer, const void *bytes, size_t size)
 	for (; size > 0; at += 3, size -= size < 3 ? size : 3) {
 		uint32_t group = (uint32_t)at[0] << 16 | (size > 1 ? (uint32_t)at[1] << 8 : 0) |
 				 (size > 2 ? at[2] : 0);
-		char text[4] = { digits[group >> 18], digits[group >> 12 & 63],
-				 size > 1 ? digits[group >> 6 & 63] : '=',
-				 size > 2 ? digits[group & 63] : '=' };
+		char text[4] = { digits[group >> 18], digits[group >> 12 & 63], '=', '=' };
 
+		if (size > 1)
+			text[2] = digits[group >> 6 & 63];
+		if (size > 2)
+			text[3] = digits[group & 63];
 		cli_put(buffer, text, sizeof(text));
 	}
 }

@@ -249,6 +249,7 @@ int ipc_recv(int argc, char **argv)
 
 	options.command = cli_split_command(&argc, argv);
 	options.names = calloc((size_t)argc + 1, sizeof(*options.names));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
 	from.queues = calloc((size_t)argc + 1, sizeof(*from.queues));
 	status = options.names && from.queues ? 0 : IPCU_LIMIT;
 	if (!status)

@@ -286,7 +286,7 @@ static bool new_column(struct libscols_table *table, const char *name, int json_
 	struct libscols_column *column;
 	size_t i;
 
-	for (i = 0; name[i] && i < sizeof(lower) - 1; i++)
+	for (i = 0; i < sizeof(lower) - 1 && name[i]; i++)
 		lower[i] =
 			(char)(json && name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
 	lower[i] = '\0';

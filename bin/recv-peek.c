@@ -54,7 +54,7 @@ static enum ipcu_result show_queue(const struct recv_queues *from, size_t which,
 	const struct recv_options *options = from->options;
 	bool lowest = options->select.pick == IPCU_PICK_MAX_TYPE && !options->all;
 	struct ipcu_message message = { 0 }, best = { 0 };
-	enum ipcu_result result;
+	enum ipcu_result result = IPCU_NOT_NOW;
 	bool found = false;
 
 	for (size_t index = 0; *status == IPCU_OK; index++) {

@@ -89,7 +89,9 @@ static bool is_caller(pid_t parent)
 
 static enum ipcu_result no_caller(void)
 {
-	ipcu_fail(IPCU_NOT_FOUND, "the process that called ipc-sem cannot be told: it has ended, or is of another session");
+	ipcu_fail(
+		IPCU_NOT_FOUND,
+		"the process that called ipc-sem cannot be told: it has ended, or is of another session");
 	ipcu_hint("say on behalf of which process, as in -P $$");
 	return IPCU_NOT_FOUND;
 }
@@ -276,7 +278,7 @@ int sem_acquire(int argc, char **argv)
 	struct timespec storage;
 	const struct timespec *deadline;
 	ipcu_sem *sem;
-	int owner, status = sem_start(&acquire_argp, argc, argv, &options);
+	int owner = -1, status = sem_start(&acquire_argp, argc, argv, &options);
 
 	if (status || options.common.finished)
 		return status;

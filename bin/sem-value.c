@@ -262,7 +262,7 @@ static enum ipcu_result parse_op(const char *text, struct sembuf *op)
 		goto malformed;
 	*op = (struct sembuf){ (unsigned short)index, (short)delta, 0 };
 	for (at += length; *at; at++) {
-		short flag = *at == 'u' ? SEM_UNDO : *at == 'n' ? IPC_NOWAIT : 0;
+		short flag = (short)(*at == 'u' ? SEM_UNDO : *at == 'n' ? IPC_NOWAIT : 0);
 
 		if (!flag || op->sem_flg & flag)
 			goto malformed;

@@ -31,7 +31,7 @@ static void start(enum ipcu_result result, int errnum, const char *call)
 	last.hint[0] = '\0';
 }
 
-enum ipcu_result ipcu_fail(enum ipcu_result result, const char *format, ...)
+enum ipcu_result(ipcu_fail)(enum ipcu_result result, const char *format, ...)
 {
 	va_list args;
 
@@ -42,7 +42,7 @@ enum ipcu_result ipcu_fail(enum ipcu_result result, const char *format, ...)
 	return result;
 }
 
-enum ipcu_result ipcu_fail_call(const char *call, int errnum, const char *format, ...)
+enum ipcu_result(ipcu_fail_call)(const char *call, int errnum, const char *format, ...)
 {
 	const char *why = NULL;
 	va_list args;
@@ -54,8 +54,9 @@ enum ipcu_result ipcu_fail_call(const char *call, int errnum, const char *format
 	vsnprintf(last.message, sizeof(last.message), format, args);
 	va_end(args);
 	used = strlen(last.message);
-	snprintf(last.message + used, sizeof(last.message) - used, ": %s",
-		 why ? why : strerror(errnum));
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): it knows every number that comes here */
+	why = why ? why : strerror(errnum);
+	snprintf(last.message + used, sizeof(last.message) - used, ": %s", why);
 	return last.result;
 }
 

@@ -15,6 +15,17 @@ enum ipcu_result ipcu_fail(enum ipcu_result result, const char *format, ...) IPC
 enum ipcu_result ipcu_fail_call(const char *call, int errnum, const char *format, ...)
 	IPCU_PRINTF(3, 4);
 
+/*
+ * What failed is never IPCU_OK. Compilers and analyzers cannot see that from outside, and would look at
+ * what follows a failure as if there had been none.
+ */
+static inline enum ipcu_result ipcu_failed(enum ipcu_result result)
+{
+	return result == IPCU_OK ? IPCU_SYSTEM : result;
+}
+#define ipcu_fail(...) ipcu_failed(ipcu_fail(__VA_ARGS__))
+#define ipcu_fail_call(...) ipcu_failed(ipcu_fail_call(__VA_ARGS__))
+
 /* Replace the hint of the error just recorded. */
 void ipcu_hint(const char *format, ...) IPCU_PRINTF(1, 2);
 

@@ -73,6 +73,7 @@ static enum ipcu_result look(const struct ipcu_object *object, int id, struct st
 {
 	unsigned open = 0;
 
+	memset(state, 0, sizeof(*state));
 	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0) {
 		if (errno == EACCES && object)
 			return ipcu_object_denied(object, "semctl", "cannot read the event");

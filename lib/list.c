@@ -129,7 +129,9 @@ static bool see(struct seen *seen, enum ipcu_family family, int id)
 /* The lock of a memory belongs to its name too. */
 static bool see_lock(struct seen *seen, const struct ipcu_record *record)
 {
-	int id = record->kind == IPCU_KIND_MEMORY ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK]) : -1;
+	int id = record->kind == IPCU_KIND_MEMORY
+			 ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK])
+			 : -1;
 
 	return id < 0 || see(seen, IPCU_FAMILY_SET, id);
 }

@@ -82,7 +82,7 @@ static enum ipcu_result check_plain(const char *name)
 		}
 	}
 	/* C1 control characters are two bytes in UTF-8. */
-	for (const char *at = name; (at = strchr(at, '\xc2')); at++)
+	for (const char *at = name; (at = strchr(at, 0xc2)); at++)
 		if ((unsigned char)at[1] < 0xa0)
 			return ipcu_fail(IPCU_USAGE, "a name cannot hold control characters");
 	if (!ipcu_utf8(name, length))

@@ -96,6 +96,7 @@ static bool a_thread_runs(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	tasks = opendir(path);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
 	while (tasks && !runs && (task = readdir(tasks))) {
 		snprintf(path, sizeof(path), "task/%.20s/stat", task->d_name);
 		runs = task->d_name[0] != '.' && read_stat(pid, path, &fields) &&

@@ -356,7 +356,7 @@ enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *mess
 				    const struct timespec *deadline)
 {
 	enum ipcu_result result = grow(message, FIRST_CAPACITY);
-	size_t size;
+	size_t size = 0;
 
 	while (result == IPCU_OK) {
 		result = ipcu_queue_receive_at(queue, (char *)message->buffer + sizeof(long),

@@ -89,7 +89,7 @@ static void name_holder(const struct ipcu_holder *holder, void *context)
 
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
-	unsigned short m[SEM_MEMBERS];
+	unsigned short m[SEM_MEMBERS] = { 0 };
 	struct user_list users = { .text = "" };
 	struct holder_table *table;
 	int held;
@@ -123,7 +123,7 @@ static int waiters(int id, const unsigned short m[SEM_MEMBERS])
 
 static void describe(struct ipcu_info *info)
 {
-	unsigned short m[SEM_MEMBERS];
+	unsigned short m[SEM_MEMBERS] = { 0 };
 
 	info->value = info->count = info->waiters = -1;
 	if (info->semaphores != SEM_MEMBERS ||
@@ -197,7 +197,7 @@ enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SE
 
 static enum ipcu_result check_count(const ipcu_sem *sem, unsigned count)
 {
-	unsigned short members[SEM_MEMBERS];
+	unsigned short members[SEM_MEMBERS] = { 0 };
 	enum ipcu_result result = ipcu_sem_members(sem, members);
 
 	if (result != IPCU_OK || members[SEM_COUNT] == count)
@@ -325,7 +325,7 @@ static int swap(const ipcu_sem *sem, unsigned old, unsigned new)
 
 enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value)
 {
-	unsigned short m[SEM_MEMBERS];
+	unsigned short m[SEM_MEMBERS] = { 0 };
 	enum ipcu_result result;
 	unsigned old = 0;
 	int errnum;
@@ -358,7 +358,7 @@ enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value)
 enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct timespec *deadline)
 {
 	struct sembuf ops[4];
-	unsigned short m[SEM_MEMBERS];
+	unsigned short m[SEM_MEMBERS] = { 0 };
 	enum ipcu_result result;
 	int change, errnum = 0;
 
@@ -389,7 +389,7 @@ enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct tim
 
 enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
 {
-	unsigned short m[SEM_MEMBERS];
+	unsigned short m[SEM_MEMBERS] = { 0 };
 	struct semid_ds state;
 	enum ipcu_result result;
 	int ncnt, zcnt;

@@ -33,6 +33,7 @@ enum ipcu_result ipcu_shm_check(ipcu_shm *shm, uint64_t index, bool writing)
 
 #define ORDER __ATOMIC_SEQ_CST
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type in parentheses is none */
 #define SIGNED_STEPS(suffix, type)                                              \
 	static bool add_##suffix(type *at, int64_t delta, int64_t *sum)         \
 	{                                                                       \
@@ -46,6 +47,7 @@ enum ipcu_result ipcu_shm_check(ipcu_shm *shm, uint64_t index, bool writing)
 		*sum = new;                                                     \
 		return true;                                                    \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 SIGNED_STEPS(i8, int8_t)
 SIGNED_STEPS(i16, int16_t)
 SIGNED_STEPS(i32, int32_t)

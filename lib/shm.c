@@ -367,6 +367,7 @@ enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info)
 	info->count = shm->count;
 	info->attached = segment.shm_nattch > 0 ? segment.shm_nattch - 1 : 0;
 	if (shm->object.named)
-		info->locked_by = ipcu_shm_lock_holder(atomic_load(&shm->lock), &info->lock_waiting);
+		info->locked_by =
+			ipcu_shm_lock_holder(atomic_load(&shm->lock), &info->lock_waiting);
 	return IPCU_OK;
 }

@@ -48,8 +48,9 @@ struct ipcu_shm {
 	struct ipcu_shm_tail *tail; /* NULL: there is none */
 	bool writable;
 	bool wakes_always; /* some may sleep who could not say so */
-	_Atomic uint64_t lock; /* what is known of definition[IPCU_SHM_LOCK]; a thread may learn more */
-	char typed[];	   /* the name as it was given */
+	_Atomic uint64_t
+		lock; /* what is known of definition[IPCU_SHM_LOCK]; a thread may learn more */
+	char typed[]; /* the name as it was given */
 };
 
 /* IPCU_OK if there is a value at INDEX, and WRITING is allowed. */

@@ -73,6 +73,7 @@ static const char *waits_on(pid_t pid, enum ipcu_family family, int id)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	tasks = opendir(path);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
 	while (tasks && !how && (task = readdir(tasks))) {
 		if (!isdigit((unsigned char)task->d_name[0]))
 			continue;
@@ -97,6 +98,7 @@ static const char *has_attached(pid_t pid, int id)
 	while (file && !how && getline(&line, &capacity, file) > 0) {
 		unsigned long long inode;
 
+		/* NOLINTNEXTLINE(cert-err34-c): the kernel has written it */
 		if (strstr(line, "/SYSV") && sscanf(line, "%*s %*s %*s %*s %llu", &inode) == 1 &&
 		    inode == (unsigned)id)
 			how = "attached";
@@ -133,9 +135,11 @@ size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context)
 	struct dirent *process;
 	size_t count = 0;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
 	while (processes && (process = readdir(processes))) {
 		char command[128];
-		struct ipcu_user user = { .pid = (pid_t)atoi(process->d_name), .command = command };
+		struct ipcu_user user = { .pid = (pid_t)strtol(process->d_name, NULL, 10),
+					  .command = command };
 
 		if (user.pid <= 0 || user.pid == getpid())
 			continue;

@@ -9,6 +9,7 @@ DEADLINE=${DEADLINE:-20} # seconds until anything that should happen must have h
 
 setup() {
 	export LC_ALL=C.UTF-8
+	# shellcheck disable=SC2034 # for the tests
 	TMP=$BATS_TEST_TMPDIR
 	CHILDREN=()
 }

@@ -354,7 +354,7 @@ static void lookups(void)
 
 	if (thousands < 0) {
 		printf("| opening by name among 30,000 names | among 10 | skipped: no IPC namespaces | | |\n");
-		return;
+		goto out;
 	}
 	for (size_t i = 0; i < rounds; i++) {
 		add(&few, look_up(ten));
@@ -364,8 +364,10 @@ static void lookups(void)
 	    median(&many) / median(&few), true, 1.2);
 	if (setns(home, CLONE_NEWIPC) < 0)
 		die("setns");
-	close(ten);
 	close(thousands);
+out:
+	if (ten >= 0)
+		close(ten);
 	close(home);
 }
 

@@ -148,7 +148,7 @@ state_is() {
 	until_true blocked $first
 	kill -STOP $first
 	[ "$(ipc-barrier wait b)" = 1 ]
-	for i in 1 2 3; do fails 1 ipc-barrier wait -n b; done
+	for _ in 1 2 3; do fails 1 ipc-barrier wait -n b; done
 	kill -CONT $first
 	finish $first
 }
@@ -160,7 +160,7 @@ state_is() {
 	until_true blocked $first
 	until_true blocked $second
 	before=$(switches $first $second)
-	for i in {1..100}; do ipc-barrier status b >/dev/null; done
+	for _ in {1..100}; do ipc-barrier status b >/dev/null; done
 	[ "$(switches $first $second)" = "$before" ]
 }
 

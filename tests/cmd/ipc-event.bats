@@ -62,13 +62,13 @@ state_is() {
 	background ipc-event wait -t 1h e; second=$!
 	until_true state_is e notset,2waiting
 	before=$(switches $first $second)
-	for i in {1..100}; do ipc-event status e >/dev/null; done
+	for _ in {1..100}; do ipc-event status e >/dev/null; done
 	# It looks by itself every half minute.
 	[ $(($(switches $first $second) - before)) -le 2 ]
 }
 
 @test "killed waiters leave nothing behind" {
-	for i in 1 2 3; do background ipc-event wait e; done
+	for _ in 1 2 3; do background ipc-event wait e; done
 	until_true state_is e notset,3waiting
 	kill -KILL "${CHILDREN[@]}"
 	until_true state_is e notset

@@ -274,7 +274,7 @@ load ../helper
 	mkfifo "$TMP/out"
 	seq 1000 | ipc-send q1
 	background bash -c 'exec ipc-recv -f q1 >"$0" 2>"$1"' "$TMP/out" "$TMP/errors"
-	local receiver=$! pipe
+	local receiver=$!
 	exec 9<>"$TMP/out"
 	# Fill the pipe, so that what it takes next cannot be written, then the queue.
 	yes | head -c 300000 | ipc-send -q -t 1s q1 || [ $? -eq 1 ]

@@ -157,13 +157,13 @@ member() {
 	hold m; holder=$!
 	until_true value_is m 2
 	for units in 3 1 2 1 3; do
-		background ipc-sem run -u $units m -- sh -c "echo $units >>'$TMP/order'"
+		background ipc-sem run -u "$units" m -- sh -c "echo $units >>'$TMP/order'"
 		waiters+=($!)
 		until_true blocked $!
 	done
 	busy m
 	kill -KILL $holder
-	for waiter in "${waiters[@]}"; do finish $waiter; done
+	for waiter in "${waiters[@]}"; do finish "$waiter"; done
 	[ "$(xargs <"$TMP/order")" = "3 1 2 1 3" ] || [ "$(xargs <"$TMP/order")" = "3 2 1 1 3" ]
 }
 
@@ -176,7 +176,7 @@ member() {
 		until_true blocked $!
 	done
 	kill -KILL $holder
-	for waiter in "${waiters[@]}"; do finish $waiter; done
+	for waiter in "${waiters[@]}"; do finish "$waiter"; done
 	[ "$(xargs <"$TMP/order")" = "0 1 2 3 4 5 6 7 8 9" ]
 }
 
@@ -512,7 +512,7 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 	ipc-rm -f m
 	finish $waiter 3
 	fails 3 ipc-sem run --no-create m -- true
-	! ipc-ls -a --noheadings -o STATE | grep -q 'holders of a semaphore'
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'holders of a semaphore')" = 0 ]
 }
 
 @test "removed by ipcrm, it is made anew with its table" {
@@ -531,7 +531,7 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 	for id in $(ipc-ls -a --noheadings -o STATE,ID -k memory | sed -n 's/registry of names.* //p'); do ipcrm -m "$id"; done
 	ipcrm -S "$key"
 	ipc-rm -v --stale --older-than=0 | grep -q 'table of holders'
-	! ipc-ls -a --noheadings -o STATE | grep -q 'holders of a semaphore'
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'holders of a semaphore')" = 0 ]
 }
 
 @test "another user needs permission; with it, holders are seen" {
@@ -643,6 +643,7 @@ stand_in() {
 	[ "$(wc -l <"$TMP/runs")" = 3 ]
 	kill -KILL "$(head -1 "$TMP/runs")"
 	until_true sh -c "[ \$(wc -l <'$TMP/runs') = 4 ]"
+	# shellcheck disable=SC2046 # a list of processes
 	kill -KILL $(cat "$TMP/runs")
 	until_true state_is encoders 3/3free
 }

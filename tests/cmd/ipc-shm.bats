@@ -190,6 +190,7 @@ reads() {
 		background ipc-shm wait v eq 7; waiter=$!
 		until_true asleep $waiter
 		local before=$EPOCHREALTIME
+		# shellcheck disable=SC2086 # a list of words
 		ipc-shm $change >/dev/null
 		finish $waiter
 		[ $((${EPOCHREALTIME/./} - ${before/./})) -lt 500000 ]
@@ -251,6 +252,7 @@ reads() {
 	seq 10000 >"$TMP/long"
 	ipc-shm load c <"$TMP/long"
 	ipc-shm read c | cmp - "$TMP/long"
+	# shellcheck disable=SC2002 # a pipe is what is tested
 	cat "$TMP/long" | ipc-shm load c
 	ipc-shm read c | cmp - "$TMP/long"
 	(read -r _; ipc-shm load c) <"$TMP/long"
@@ -374,7 +376,7 @@ reads() {
 	fails 2 ipc-shm lock key:0x77 -- true
 	[[ $stderr == *hint:*ipc-sem* ]]
 	id=$(field key:0x77 ID)
-	[ "$(ipc-shm status id:$id)" = "64 bytes, attached 0 times" ]
+	[ "$(ipc-shm status "id:$id")" = "64 bytes, attached 0 times" ]
 	background ipc-shm wait -T i64 key:0x77 eq 9; waiter=$!
 	until_true asleep $waiter
 	ipc-rm -f key:0x77

@@ -65,7 +65,7 @@ load ../helper
 	[ "$(as 1000 ipc-recv -a in)" = $'x\nfrom 1001' ]
 	fails 4 as 1001 ipc-rm 1000/in
 	[[ $stderr == *"hint: only user 1000 and root"* ]]
-	as 1001 ipc-ls -a --noheadings | grep -q /in\ 
+	as 1001 ipc-ls -a --noheadings | grep -q '/in '
 	# A big message changes hands, and nothing stays behind.
 	head -c 100000 /dev/zero | as 1001 ipc-send -w 1000/in
 	[ "$(as 1000 ipc-recv -r in | wc -c)" = 100000 ]

@@ -43,6 +43,7 @@ kill_some() {
 		background setsid bash -c 'ipc-sem acquire -t 2s -u $((RANDOM % 3 + 1)) m && sleep 0.0$((RANDOM % 10)) && { ipc-sem release m || test $? -eq 3; }'
 		pids+=($!)
 		if [ $((round % 4)) -eq 0 ]; then
+			# shellcheck disable=SC2046 # a list of processes
 			kill_some "${pids[@]}" $(ipc-sem status -J m | jq '.holders[].keeper')
 			pids=()
 		fi

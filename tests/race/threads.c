@@ -113,8 +113,10 @@ static void *count_up(void *unused)
 		struct ipcu_shm_info info;
 
 		expect(ipcu_shm_add(shm, 0, one, &value) == IPCU_OK, "add");
-		expect(ipcu_shm_wait(shm, 0, IPCU_GREATER_EQUAL, value, NULL, NULL) == IPCU_OK, "wait");
-		expect(ipcu_shm_wait(shm, 1, IPCU_EQUAL, one, &deadline, NULL) <= IPCU_NOT_NOW, "wait");
+		expect(ipcu_shm_wait(shm, 0, IPCU_GREATER_EQUAL, value, NULL, NULL) == IPCU_OK,
+		       "wait");
+		expect(ipcu_shm_wait(shm, 1, IPCU_EQUAL, one, &deadline, NULL) <= IPCU_NOT_NOW,
+		       "wait");
 		/* The lock is the process's, and each of its threads may give it back. */
 		expect(ipcu_shm_lock(shm, NULL) == IPCU_OK, "lock");
 		expect(ipcu_shm_get(shm, 2, &value) == IPCU_OK, "get");

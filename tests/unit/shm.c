@@ -91,7 +91,7 @@ static void round_trips(void)
 
 	for (uint64_t i = 0; i < count; i++) {
 		enum ipcu_type type = i % 2 ? IPCU_F32 : IPCU_F64;
-		union ipcu_value value, back = { .u = 0 };
+		union ipcu_value value = { .u = 0 }, back = { .u = 0 };
 		char text[IPCU_VALUE_TEXT];
 		float single;
 
