@@ -121,7 +121,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-/* The columns are listed once, in ls-table.c: --help shows them from there. */
+/* The columns are listed once, in ls-columns.c: --help shows them from there. */
 static char *filter_help(int key, const char *text, void *input)
 {
 	char *whole = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ls-table.h - what ipc-ls shows of an object, and the table it is shown in
+ * ls-table.h - the parts of ipc-ls: columns, who uses an object, the table
  */
 #ifndef LS_TABLE_H
 #define LS_TABLE_H
@@ -17,11 +17,59 @@ struct ls_view {
 	uid_t self; /* whose names are shown without their owner */
 };
 
+/* ls-users.c: the processes that use an object. */
+
+struct ls_use {
+	pid_t pid;
+	const char *how; /* "holds", "waits", "receives", "sends", "attached" */
+};
+struct ls_uses {
+	struct ls_use *items;
+	size_t count, capacity;
+};
+
+/* What processes do now, looked at once for a whole table. */
+struct ls_users;
+
+/* NULL without memory. */
+struct ls_users *ls_users_new(void);
+void ls_users_free(struct ls_users *users);
+
+/* Put those of the object into USES, which is emptied first. False without memory. */
+bool ls_users_of(const struct ls_users *users, const struct ipcu_info *info, struct ls_uses *uses);
+
+/* How many wait for it, -1 if that is not ours to know. */
+int64_t ls_waiters(const struct ipcu_info *info, const struct ls_uses *uses);
+
+/* ls-columns.c: what a column shows. */
+
+struct ls_row {
+	const struct ipcu_info *info;
+	const struct ls_view *view;
+	const struct ls_uses *uses; /* empty unless a column uses them */
+};
+
+struct ls_column {
+	const char *name;
+	void (*cell)(FILE *out, const struct ls_row *row); /* nothing: there is no value */
+	int kinds; /* bits of the kinds it has a value for; 0: all */
+	int json;  /* SCOLS_JSON_... */
+	int flags; /* SCOLS_FL_...; WRAP: a line for each user */
+	const char *help;
+};
+
+const struct ls_column *ls_column(int index);
+
+/* Whether a column of VIEW shows who uses an object. */
+bool ls_needs_uses(const struct ls_view *view);
+
 /* The columns of "NAME,KEY", or of "+KEY" behind the default ones. IPCU_USAGE with a sentence. */
 enum ipcu_result ls_columns(struct ls_view *view, const char *list);
 
 /* The names of all columns and what they show, for --help. */
 void ls_print_columns(FILE *out);
+
+/* ls-table.c: the table. */
 
 struct ls_table;
 

@@ -723,7 +723,8 @@ struct ipcu_info {
 	bool internal;		/* the library's own, without a name */
 	const char *purpose;	/* of an internal one: "registry of names"; static storage */
 	uint64_t definition[4]; /* as recorded: count, parties, type and length */
-	int64_t changed;	/* seconds since 1970: created or its mode changed */
+	int64_t created; /* seconds since 1970: when it got its name; without one as CHANGED */
+	int64_t changed; /* seconds since 1970: created or its mode changed */
 	/* queue */
 	uint64_t messages, bytes, bytes_max;
 	pid_t last_sender, last_receiver;
@@ -736,6 +737,7 @@ struct ipcu_info {
 	bool broken, set;
 	/* memory */
 	uint64_t size, attached;
+	bool removed; /* it was, and goes with the last that has it attached */
 	pid_t creator_pid, last_pid;
 	int64_t attach_time, detach_time;
 };

@@ -42,14 +42,14 @@ static bool fill(struct ipcu_info *info, enum ipcu_family family, int id)
 		info->last_receiver = queue.msg_lrpid;
 		info->send_time = queue.msg_stime;
 		info->receive_time = queue.msg_rtime;
-		info->changed = queue.msg_ctime;
+		info->created = info->changed = queue.msg_ctime;
 		return true;
 	case IPCU_FAMILY_SET:
 		if (ipcu_stat_set(id, &set) < 0)
 			return false;
 		fill_perm(info, &set.sem_perm);
 		info->semaphores = set.sem_nsems;
-		info->changed = set.sem_ctime;
+		info->created = info->changed = set.sem_ctime;
 		return true;
 	case IPCU_FAMILY_SEGMENT:
 		if (ipcu_stat_segment(id, &segment) < 0)
@@ -61,7 +61,8 @@ static bool fill(struct ipcu_info *info, enum ipcu_family family, int id)
 		info->last_pid = segment.shm_lpid;
 		info->attach_time = segment.shm_atime;
 		info->detach_time = segment.shm_dtime;
-		info->changed = segment.shm_ctime;
+		info->created = info->changed = segment.shm_ctime;
+		info->removed = (segment.shm_perm.mode & SHM_DEST) != 0;
 		return true;
 	}
 	return false;
@@ -93,6 +94,7 @@ static void describe(struct ipcu_info *info, struct ipcu_registry *registry, con
 		info->id = record->id;
 	}
 	info->key = record->key;
+	info->created = record->created;
 	if (!info->gone && ipcu_kind_ops(info->kind)->describe)
 		ipcu_kind_ops(info->kind)->describe(info);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,6 +139,24 @@ bool ipcu_process_lives(pid_t pid, uint64_t start)
 		return now == start || start == 0;
 	/* /proc may be mounted with hidepid: only ESRCH is an answer. */
 	return access("/proc/self/stat", R_OK) != 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+}
+
+char ipcu_process_state(pid_t pid)
+{
+	struct stat_fields fields;
+
+	return read_stat(pid, "stat", &fields) ? fields.state : '\0';
+}
+
+bool ipcu_process_same_namespace(pid_t pid)
+{
+	char path[64];
+	struct stat ours, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
+	return stat("/proc/self/ns/ipc", &ours) < 0 ||
+	       (stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+		ours.st_dev == theirs.st_dev);
 }
 
 void ipcu_process_command(pid_t pid, char *text, size_t capacity)

@@ -28,6 +28,12 @@ uint64_t ipcu_process_clock(void);
  */
 bool ipcu_process_ended(pid_t pid, uint64_t then);
 
+/* Its state as in ps(1): 'T' stopped, 't' traced, 'S' asleep...; 0 if it is gone. */
+char ipcu_process_state(pid_t pid);
+
+/* Whether PID sees the objects that we see. Cannot tell means no, but where nothing can be told, yes. */
+bool ipcu_process_same_namespace(pid_t pid);
+
 /* The command line of PID, arguments separated by spaces, "?" if it cannot be read. */
 void ipcu_process_command(pid_t pid, char *text, size_t capacity);
 

@@ -9,16 +9,18 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "ipcutils.h"
 #include "object.h"
 #include "process.h"
+#include "users.h"
+
+#define TOLD_MAX 64 /* uses of one process that are told apart */
 
 struct blocking {
 	long number;
@@ -43,117 +45,164 @@ static const struct blocking calls[] = {
 	{ -1, IPCU_FAMILY_QUEUE, "" },
 };
 
-/* What the thread whose "syscall" file is PATH does with the object, or NULL. */
-static const char *sleeps_in(const char *path, enum ipcu_family family, int id)
+/* One process, as it is looked at. */
+struct look {
+	pid_t pid;
+	unsigned families;
+	bool checked, ours; /* whether it is in our IPC namespace */
+	struct ipcu_usage told[TOLD_MAX];
+	size_t count;
+	ipcu_usage_fn fn;
+	void *context;
+};
+
+/* Identifiers are those of an IPC namespace: in another one the same number is another object. */
+static bool same_namespace(struct look *look)
+{
+	if (!look->checked)
+		look->ours = ipcu_process_same_namespace(look->pid);
+	look->checked = true;
+	return look->ours;
+}
+
+static void tell(struct look *look, enum ipcu_family family, int id, const char *how)
+{
+	struct ipcu_usage usage = { look->pid, family, id, how };
+
+	if (!(look->families >> family & 1) || !same_namespace(look))
+		return;
+	for (size_t i = 0; i < look->count; i++)
+		if (look->told[i].family == family && look->told[i].id == id &&
+		    look->told[i].how == how)
+			return;
+	/* Who uses more at once is told twice rather than not at all. */
+	if (look->count < TOLD_MAX)
+		look->told[look->count++] = usage;
+	look->fn(&usage, look->context);
+}
+
+/* What the thread whose "syscall" file is PATH sleeps in. */
+static void look_at_call(struct look *look, const char *path)
 {
 	char text[128], *end;
 	FILE *file = fopen(path, "re");
-	const char *how = NULL;
 	long number;
 
 	if (!file)
-		return NULL;
+		return;
 	if (fgets(text, sizeof(text), file) && (isdigit((unsigned char)text[0]))) {
 		number = strtol(text, &end, 10);
-		if (*end == ' ' && (int)strtoull(end, NULL, 16) == id)
-			for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) && !how; i++)
-				if (calls[i].number == number && calls[i].family == family)
-					how = calls[i].how;
+		for (size_t i = 0; *end == ' ' && calls[i].number >= 0; i++)
+			if (calls[i].number == number)
+				tell(look, calls[i].family, (int)strtoull(end, NULL, 16),
+				     calls[i].how);
 	}
 	fclose(file);
-	return how;
 }
 
-static const char *waits_on(pid_t pid, enum ipcu_family family, int id)
+static void look_at_calls(struct look *look)
 {
 	char path[64];
 	DIR *tasks;
 	struct dirent *task;
-	const char *how = NULL;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)look->pid);
 	tasks = opendir(path);
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
-	while (tasks && !how && (task = readdir(tasks))) {
+	while (tasks && (task = readdir(tasks))) {
 		if (!isdigit((unsigned char)task->d_name[0]))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/syscall", (int)pid, task->d_name);
-		how = sleeps_in(path, family, id);
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/syscall", (int)look->pid,
+			 task->d_name);
+		look_at_call(look, path);
 	}
 	if (tasks)
 		closedir(tasks);
-	return how;
 }
 
 /* A line of maps: from-to perms offset device inode path; the path begins with /SYSV. */
-static const char *has_attached(pid_t pid, int id)
+static void look_at_maps(struct look *look)
 {
 	char path[64], *line = NULL;
 	size_t capacity = 0;
-	const char *how = NULL;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)look->pid);
 	file = fopen(path, "re");
-	while (file && !how && getline(&line, &capacity, file) > 0) {
+	while (file && getline(&line, &capacity, file) > 0) {
 		unsigned long long inode;
 
 		/* NOLINTNEXTLINE(cert-err34-c): the kernel has written it */
 		if (strstr(line, "/SYSV") && sscanf(line, "%*s %*s %*s %*s %llu", &inode) == 1 &&
-		    inode == (unsigned)id)
-			how = "attached";
+		    inode <= INT_MAX)
+			tell(look, IPCU_FAMILY_SEGMENT, (int)inode, "attached");
 	}
 	free(line);
 	if (file)
 		fclose(file);
-	return how;
 }
 
-/* Identifiers are those of an IPC namespace: in another one the same number is another object. */
-static bool same_namespace(pid_t pid)
+void ipcu_usage_each(unsigned families, ipcu_usage_fn fn, void *context)
 {
-	char path[64];
-	struct stat ours, theirs;
+	DIR *processes = opendir("/proc");
+	struct dirent *process;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
-	return stat("/proc/self/ns/ipc", &ours) < 0 ||
-	       (stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
-		ours.st_dev == theirs.st_dev);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
+	while (processes && (process = readdir(processes))) {
+		struct look look = { .pid = (pid_t)strtol(process->d_name, NULL, 10),
+				     .families = families,
+				     .fn = fn,
+				     .context = context };
+
+		if (look.pid <= 0 || look.pid == getpid())
+			continue;
+		if (families & (1 << IPCU_FAMILY_QUEUE | 1 << IPCU_FAMILY_SET))
+			look_at_calls(&look);
+		if (families & 1 << IPCU_FAMILY_SEGMENT)
+			look_at_maps(&look);
+	}
+	if (processes)
+		closedir(processes);
 }
+
+/* ---- of one object -------------------------------------------------------- */
 
 static enum ipcu_family family_of(enum ipcu_kind kind)
 {
-	return kind == IPCU_KIND_QUEUE				    ? IPCU_FAMILY_QUEUE
-	       : kind == IPCU_KIND_MEMORY || kind == IPCU_KIND_PIPE ? IPCU_FAMILY_SEGMENT
-								    : IPCU_FAMILY_SET;
+	const struct ipcu_kind_ops *ops = ipcu_kind_ops(kind);
+
+	return ops ? ops->family : IPCU_FAMILY_SEGMENT;
+}
+
+struct of_one {
+	enum ipcu_family family;
+	int id;
+	pid_t last; /* a process is told of once, whatever its threads do */
+	size_t count;
+	ipcu_user_fn fn;
+	void *context;
+};
+
+static void filter(const struct ipcu_usage *usage, void *context)
+{
+	struct of_one *one = context;
+	char command[128];
+	struct ipcu_user user = { .pid = usage->pid, .how = usage->how, .command = command };
+
+	if (usage->family != one->family || usage->id != one->id || usage->pid == one->last)
+		return;
+	one->last = usage->pid;
+	one->count++;
+	if (!one->fn)
+		return;
+	ipcu_process_command(user.pid, command, sizeof(command));
+	one->fn(&user, one->context);
 }
 
 size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context)
 {
-	enum ipcu_family family = family_of(kind);
-	DIR *processes = opendir("/proc");
-	struct dirent *process;
-	size_t count = 0;
+	struct of_one one = { .family = family_of(kind), .id = id, .fn = fn, .context = context };
 
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
-	while (processes && (process = readdir(processes))) {
-		char command[128];
-		struct ipcu_user user = { .pid = (pid_t)strtol(process->d_name, NULL, 10),
-					  .command = command };
-
-		if (user.pid <= 0 || user.pid == getpid())
-			continue;
-		user.how = family == IPCU_FAMILY_SEGMENT ? has_attached(user.pid, id)
-							 : waits_on(user.pid, family, id);
-		if (!user.how || !same_namespace(user.pid))
-			continue;
-		count++;
-		if (fn) {
-			ipcu_process_command(user.pid, command, sizeof(command));
-			fn(&user, context);
-		}
-	}
-	if (processes)
-		closedir(processes);
-	return count;
+	ipcu_usage_each(1u << one.family, filter, &one);
+	return one.count;
 }

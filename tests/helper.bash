@@ -87,6 +87,11 @@ field() {
 	ipc-ls --noheadings -o "$2" "$1" | tr -d ' '
 }
 
+# Write bytes into a segment: scribble KEY OFFSET HEXADECIMAL.
+scribble() {
+	perl -e 'my $id = shmget(unpack("l", pack "L", hex $ARGV[0]), 0, 0) // die; shmwrite($id, pack("H*", $ARGV[2]), $ARGV[1], length($ARGV[2]) / 2) or die' "$@"
+}
+
 need_root() {
 	[ "$IPC_TEST_NAMESPACE" = root ] || skip "needs root: $1"
 }

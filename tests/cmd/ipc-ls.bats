@@ -4,15 +4,109 @@
 bats_require_minimum_version 1.5.0
 load ../helper
 
+# shows NAME COLUMNS TEXT
+shows() {
+	[ "$(ipc-ls --noheadings -o "$2" "$1" | xargs)" = "$3" ]
+}
+
 @test "names, columns, headings" {
 	[ -z "$(ipc-ls --noheadings)" ]
 	ipc-send q1 hello
 	ipc-ls | head -1 | grep -Eq '^NAME +KIND +KEY +ID +OWNER +MODE +STATE$'
 	[ "$(ipc-ls --noheadings -o name,Kind,MODE,BYTES,MESSAGES | xargs)" = "q1 queue 600 5 1" ]
 	ipc-ls -o +GROUP,SENDER | head -1 | grep -q 'STATE.*GROUP.*SENDER'
-	[ "$(ipc-ls --noheadings -o STATE q1 | xargs)" = "1 messages, 5 bytes" ]
+	shows q1 STATE "1 messages, 5 bytes"
 	fails 2 ipc-ls -o NO-SUCH
 	[[ $stderr == *"'NO-SUCH' is not a column"* ]]
+}
+
+@test "who uses it: holders, those who wait, those who have it attached" {
+	ipc-sem create s1 -c 2
+	shows s1 WAITERS,PIDS,USE,COMMAND 0
+	background ipc-sem run s1 -- sleep 1000
+	local holder=$! waiter
+	until_true shows s1 PIDS "$holder"
+	background ipc-sem run -u 2 s1 -- true
+	waiter=$!
+	until_true blocked $waiter
+	[ "$(ipc-ls --noheadings -o PIDS,USE,COMMAND s1)" = "$holder holds sleep 1000
+$waiter waits ipc-sem run -u 2 s1 -- true" ]
+	ipc-ls -o +WAITERS,PIDS,AGE,COMMAND s1 | head -1 | grep -Eq 'STATE +WAITERS +PIDS +AGE +COMMAND$'
+	[ "$(ipc-ls -J -o WAITERS,PIDS,USE,COMMAND s1 | jq -c '.objects[0]')" = \
+		"{\"waiters\":1,\"pids\":[$holder,$waiter],\"use\":[\"holds\",\"waits\"],\"command\":[\"sleep 1000\",\"ipc-sem run -u 2 s1 -- true\"]}" ]
+	# A killed holder is none.
+	kill -KILL $holder
+	finish $holder 137
+	finish $waiter
+	[ "$(ipc-ls -J -o WAITERS,PIDS s1 | jq -c '.objects[0]')" = '{"waiters":0,"pids":[null]}' ]
+}
+
+@test "a command line that is not UTF-8 does not spoil the JSON" {
+	background bash -c 'exec -a $(printf "a\377\042") ipc-recv q1'
+	until_true shows q1 WAITERS 1
+	ipc-ls -J -o COMMAND q1 >"$TMP/json"
+	iconv -f UTF-8 -t UTF-8 "$TMP/json" | jq -r '.objects[0].command[0]' | grep -Fqx 'a\xff" q1'
+	ipc-ls --noheadings -o COMMAND q1 | grep -Fqx 'a\xff" q1'
+}
+
+@test "who uses it, kind by kind" {
+	background ipc-recv q1 q2
+	local receiver=$! party listener locker attached
+	until_true shows q2 PIDS $receiver
+	shows q1 WAITERS,PIDS,USE "1 $receiver receives"
+	ipc-send -q -n q3 $(seq 20000) || [ $? -eq 1 ]
+	background ipc-send q3 more
+	until_true shows q3 PIDS,USE "$! sends"
+	background ipc-barrier wait b1 2
+	party=$!
+	until_true blocked $party
+	shows b1 WAITERS,PIDS,USE "1 $party waits"
+	background ipc-event wait e1
+	listener=$!
+	until_true blocked $listener
+	shows e1 WAITERS,PIDS,USE "1 $listener waits"
+	ipc-shm create m1 -T u32
+	shows m1 WAITERS,PIDS,USE 0
+	background ipc-shm lock m1 -- sleep 1000
+	locker=$!
+	until_true shows m1 PIDS,USE "$locker holds"
+	background ipc-shm wait m1 eq 5
+	attached=$!
+	until_true shows m1 USE "holds attached"
+	shows m1 PIDS "$locker $attached"
+}
+
+@test "who uses another program's set, and that nobody knows its holders" {
+	need_namespace "makes a set on a key"
+	perl -e '$s = semget(0x7999, 2, 01600) // die; semop($s, pack "s3", 1, 1, 0) or die'
+	background perl -e '$s = semget(0x7999, 0, 0) // die; semop($s, pack "s3", 0, -1, 0) or die'
+	local more=$!
+	background perl -e '$s = semget(0x7999, 0, 0) // die; semop($s, pack "s3", 1, 0, 0) or die'
+	local zero=$!
+	until_true blocked $more
+	until_true blocked $zero
+	shows key:0x7999 WAITERS 2
+	[ "$(ipc-ls --noheadings -o PIDS key:0x7999 | xargs -n 1 | sort -n | xargs)" = "$(printf '%s\n' $more $zero | sort -n | xargs)" ]
+	shows key:0x7999 USE "waits waits"
+	ipc-rm -f key:0x7999
+}
+
+@test "the age of a name" {
+	ipc-send q1 x
+	ipc-ls --noheadings -o AGE q1 | grep -Eqx ' *[0-9]s'
+	[ "$(ipc-ls -J -o AGE q1 | jq '.objects[0].age < 10')" = true ]
+	need_namespace "makes the record older"
+	local registry made
+	registry=$(ipc-ls -a -k memory --noheadings -o KEY | xargs)
+	# "created" in both records of the first entry: two days, three hours and a minute ago.
+	made=$(perl -e 'print unpack "H*", pack "q", time - 2 * 86400 - 3 * 3600 - 60')
+	scribble "$registry" $((4096 + 262144 + 72 + 48)) "$made"
+	scribble "$registry" $((4096 + 262144 + 72 + 64 + 48)) "$made"
+	[ "$(field q1 AGE)" = 2d3h ]
+	made=$(perl -e 'print unpack "H*", pack "q", time + 1000')
+	scribble "$registry" $((4096 + 262144 + 72 + 48)) "$made"
+	scribble "$registry" $((4096 + 262144 + 72 + 64 + 48)) "$made"
+	[ "$(field q1 AGE)" = 0s ]
 }
 
 @test "JSON is valid and typed" {

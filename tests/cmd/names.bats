@@ -211,11 +211,6 @@ load ../helper
 	[ "$(ipc-recv -n q1)" = x ]
 }
 
-# Write bytes into the registry's segment.
-scribble() {
-	perl -e 'my $id = shmget(unpack("l", pack "L", hex $ARGV[0]), 0, 0) // die; shmwrite($id, pack("H*", $ARGV[2]), $ARGV[1], length($ARGV[2]) / 2) or die' "$@"
-}
-
 @test "a registry of a newer version, or none at all, is refused with what to do" {
 	need_namespace "damages the registry"
 	ipc-send q1 x
