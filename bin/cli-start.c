@@ -33,6 +33,7 @@ int cli_parse_as(const struct argp *argp, const char *name, const char *command,
 	options->command = command;
 	if (bad)
 		return IPCU_USAGE;
+	options->open.deadline = cli_deadline(options, &options->opened_by);
 	if (!options->namespace_of || options->finished)
 		return IPCU_OK;
 	return cli_status(options, NULL, cli_enter_namespace(options->namespace_of));

@@ -11,10 +11,11 @@
 
 /* What the shared options say. Start with all zero. */
 struct cli_options {
-	const char *command;   /* "ipc-send" */
-	struct ipcu_open open; /* -m, --create, --no-create */
-	bool waits;	       /* a timeout was given */
-	int64_t timeout;       /* nanoseconds, or IPCU_FOREVER */
+	const char *command;	   /* "ipc-send" */
+	struct ipcu_open open;	   /* -m, --create, --no-create */
+	bool waits;		   /* a timeout was given */
+	int64_t timeout;	   /* nanoseconds, or IPCU_FOREVER */
+	struct timespec opened_by; /* what open.deadline points to */
 	bool not_now_given;
 	int not_now_status; /* -E */
 	pid_t namespace_of; /* --ipc-namespace, 0: ours */

@@ -145,6 +145,12 @@ enum ipcu_create {
 struct ipcu_open {
 	enum ipcu_create create;
 	mode_t mode; /* permission bits if this call creates, whatever the umask; 0 means 0600 */
+	/*
+	 * How long to wait for who creates names just now, which takes microseconds unless he is
+	 * stopped: at least a second whatever is here, half a minute at most or if it is NULL.
+	 * Then IPCU_SYSTEM, with a hint that says who it is.
+	 */
+	const struct timespec *deadline;
 };
 
 /*

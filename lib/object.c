@@ -229,12 +229,13 @@ static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *r
 	return result;
 }
 
-static enum ipcu_result create(struct ipcu_object *object, mode_t mode,
+static enum ipcu_result create(struct ipcu_object *object, const struct ipcu_open *how,
 			       const uint64_t definition[4])
 {
 	struct ipcu_registry registry;
 	bool vanished;
-	enum ipcu_result result = ipcu_registry_open_locked(&registry, object->owner, true);
+	enum ipcu_result result =
+		ipcu_registry_open_until(&registry, object->owner, true, how->deadline);
 
 	if (result != IPCU_OK)
 		return result;
@@ -242,7 +243,7 @@ static enum ipcu_result create(struct ipcu_object *object, mode_t mode,
 	if (result == IPCU_NOT_FOUND) {
 		if (vanished)
 			ipcu_object_clear_up(&registry, object->name);
-		result = make(object, &registry, mode, definition);
+		result = make(object, &registry, how->mode, definition);
 	}
 	ipcu_registry_unlock_close(&registry);
 	return result;
@@ -270,7 +271,7 @@ static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu
 	}
 	if (how->create == IPCU_CREATE_NEVER)
 		return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
-	return create(object, how->mode, definition);
+	return create(object, how, definition);
 }
 
 static enum ipcu_result open_raw(struct ipcu_object *object, const struct ipcu_name *name,

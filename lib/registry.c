@@ -17,9 +17,7 @@
  * a writer. A name is there when its index slot says so; the store of that slot is
  * the last of an insertion and the first of a removal.
  *
- * Writers hold a semaphore taken with SEM_UNDO, so the kernel unlocks for the
- * dead. The segment names it by identifier: nobody else's semaphore on our key
- * can be taken for it.
+ * Writers hold a lock (registry-lock.c), which the kernel gives back for the dead.
  *
  * Nothing in here is believed unchecked, for the owner of a registry may be
  * hostile to who reads it: every number is bounded, every loop ends.
@@ -42,7 +40,6 @@
 #define ENTRIES 32768u
 #define NAMES_MAX 32000u
 #define TOMBSTONE UINT32_MAX
-#define LOCK_SECONDS 30
 
 struct entry {
 	_Atomic uint64_t word; /* counts changes by 4; bit 1 in use, bit 0 which record */
@@ -216,110 +213,7 @@ bool ipcu_registry_is_key(uid_t owner, key_t key, bool is_lock)
 	return false;
 }
 
-/* ---- the lock ---------------------------------------------------------- */
-
-/* Whether semaphore ID is OWNER's, who alone may use it; errno EIDRM if not. */
-static bool is_lock(uid_t owner, int id)
-{
-	struct semid_ds state;
-
-	if (ipcu_stat_set(id, &state) == 0 && state.sem_perm.uid == owner &&
-	    (state.sem_perm.cuid == owner || state.sem_perm.cuid == 0) &&
-	    (state.sem_perm.mode & 022) == 0 && state.sem_nsems == 1 &&
-	    ipcu_registry_is_key(owner, PERM_KEY(state.sem_perm), true))
-		return true;
-	errno = EIDRM;
-	return false;
-}
-
-/* The owner's semaphore on one of the lock's keys, made if need be; -1 with errno. */
-static int lock_semaphore(uid_t owner)
-{
-	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
-		key_t key = ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate);
-		struct semid_ds state;
-		int id = semget(key, 1, IPC_CREAT | IPC_EXCL | 0600);
-
-		if (id >= 0 && geteuid() != owner) { /* root, in somebody's namespace */
-			state.sem_perm.uid = owner;
-			state.sem_perm.gid = getegid();
-			state.sem_perm.mode = 0600;
-			if (semctl(id, 0, IPC_SET, (union semun){ .buf = &state }) < 0)
-				return -1;
-		}
-		if (id >= 0)
-			return id;
-		if (errno != EEXIST)
-			return -1;
-		id = semget(key, 0, 0);
-		if (id >= 0 && is_lock(owner, id))
-			return id;
-	}
-	errno = EEXIST;
-	return -1;
-}
-
-/* Wait for zero and add one in one step: zero is free, and a new semaphore is zero. */
-static int take(int id)
-{
-	struct sembuf ops[2] = { { 0, 0, 0 }, { 0, 1, SEM_UNDO } };
-	struct timespec limit = { LOCK_SECONDS, 0 };
-	int result;
-
-	do
-		result = semtimedop(id, ops, 2, &limit);
-	while (result < 0 && errno == EINTR);
-	return result;
-}
-
-static void give(int id)
-{
-	struct sembuf op = { 0, -1, SEM_UNDO | IPC_NOWAIT };
-
-	(void)semop(id, &op,
-		    1); /* it fails only where the lock was removed, and then nobody has it */
-}
-
-static enum ipcu_result lock(struct ipcu_registry *registry)
-{
-	struct registry_segment *segment = registry->segment;
-
-	for (int attempt = 0; attempt < 100; attempt++) {
-		uint32_t known = atomic_load(&segment->lock);
-		int id = (int)known - 1;
-
-		if (!known) {
-			id = lock_semaphore(registry->owner);
-			if (id < 0)
-				return ipcu_fail_call("semget", errno,
-						      "cannot create the registry's lock");
-			/* A loser's semaphore has the same key, so it is the same one. */
-			if (!atomic_compare_exchange_strong(&segment->lock, &known,
-							    (uint32_t)id + 1))
-				continue;
-		}
-		if (is_lock(registry->owner, id) && take(id) == 0) {
-			registry->lock = id;
-			return IPCU_OK;
-		}
-		if (errno == EAGAIN) {
-			ipcu_fail(
-				IPCU_SYSTEM,
-				"the registry of names is locked: process %d has held it for %d seconds",
-				semctl(id, 0, GETPID), LOCK_SECONDS);
-			ipcu_hint(
-				"that process may be stopped: let it go on (kill -CONT) or end it; the lock then comes back by itself");
-			return IPCU_SYSTEM;
-		}
-		if (errno != EIDRM && errno != EINVAL)
-			return ipcu_fail_call("semop", errno, "cannot lock the registry of names");
-		/* It was removed, with the registry or behind its back. */
-		known = (uint32_t)id + 1;
-		atomic_compare_exchange_strong(&segment->lock, &known, 0);
-	}
-	return ipcu_fail(IPCU_SYSTEM,
-			 "cannot lock the registry of names: its lock vanishes again and again");
-}
+/* ---- locked --------------------------------------------------------------- */
 
 /* Whether the attached and locked segment is still the one that names lead to. */
 static bool still_there(const struct ipcu_registry *registry)
@@ -329,7 +223,8 @@ static bool still_there(const struct ipcu_registry *registry)
 	return ipcu_stat_segment(registry->id, &state) == 0 && trusted(&state, registry->owner);
 }
 
-enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner, bool make)
+enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t owner, bool make,
+					  const struct timespec *deadline)
 {
 	enum ipcu_result result;
 	key_t free_key;
@@ -353,7 +248,8 @@ enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t
 			continue;
 		if (result != IPCU_OK)
 			return result;
-		result = lock(registry);
+		result = ipcu_registry_lock(owner, &registry->segment->lock, deadline,
+					    &registry->lock);
 		if (result == IPCU_OK && still_there(registry))
 			return IPCU_OK;
 		/* Its last name went while we came: the lock goes too, or it would be left behind. */
@@ -369,6 +265,11 @@ enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t
 	return IPCU_SYSTEM;
 }
 
+enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner, bool make)
+{
+	return ipcu_registry_open_until(registry, owner, make, NULL);
+}
+
 void ipcu_registry_unlock_close(struct ipcu_registry *registry)
 {
 	bool empty =
@@ -382,7 +283,7 @@ void ipcu_registry_unlock_close(struct ipcu_registry *registry)
 	if (empty && shmctl(registry->id, IPC_RMID, NULL) == 0)
 		semctl(registry->lock, 0, IPC_RMID);
 	else
-		give(registry->lock);
+		ipcu_registry_give(registry->lock);
 	registry->lock = -1;
 	ipcu_registry_close(registry);
 }
@@ -645,24 +546,6 @@ static void recount(struct ipcu_registry *registry)
 	atomic_store(&registry->segment->names, names);
 }
 
-static bool remove_orphan_lock(uid_t owner, bool dry_run)
-{
-	bool found = false;
-
-	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
-		int id = semget(ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate), 0, 0);
-		struct semid_ds state;
-
-		if (id < 0 || ipcu_stat_set(id, &state) < 0 || state.sem_perm.uid != owner ||
-		    semctl(id, 0, GETVAL) != 0)
-			continue;
-		found = true;
-		if (!dry_run)
-			semctl(id, 0, IPC_RMID);
-	}
-	return found;
-}
-
 enum ipcu_result ipcu_registry_remove_stale(uid_t owner, bool dry_run, bool *found)
 {
 	struct ipcu_registry registry;
@@ -670,7 +553,7 @@ enum ipcu_result ipcu_registry_remove_stale(uid_t owner, bool dry_run, bool *fou
 
 	*found = false;
 	if (result == IPCU_NOT_FOUND) {
-		*found = remove_orphan_lock(owner, dry_run);
+		*found = ipcu_registry_orphan_lock(owner, dry_run);
 		return IPCU_OK;
 	}
 	if (result != IPCU_OK)

@@ -46,6 +46,10 @@ void ipcu_registry_close(struct ipcu_registry *registry);
 enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner,
 					   bool create);
 
+/* The same, waiting for the lock until DEADLINE; but a moment always, and half a minute at most. */
+enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t owner, bool make,
+					  const struct timespec *deadline);
+
 /* Give the lock back, and remove a registry that holds no name any more. */
 void ipcu_registry_unlock_close(struct ipcu_registry *registry);
 
@@ -72,5 +76,17 @@ bool ipcu_registry_is_key(uid_t owner, key_t key, bool lock);
 
 /* Remove what a killed process left of a registry: its lock, or an empty segment. */
 enum ipcu_result ipcu_registry_remove_stale(uid_t owner, bool dry_run, bool *found);
+
+/* ---- registry-lock.c: for the registry itself ------------------------------ */
+
+/*
+ * Take the lock of OWNER's registry, whose identifier + 1 is in WORD, or which is made. *OUT is its identifier.
+ */
+enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
+				    const struct timespec *deadline, int *out);
+void ipcu_registry_give(int id);
+
+/* Whether a lock is there that belongs to no registry; it is removed unless DRY_RUN. */
+bool ipcu_registry_orphan_lock(uid_t owner, bool dry_run);
 
 #endif

@@ -363,8 +363,9 @@ enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *typed,
 		ipcu_hint("ipc-shm write changes it in place, if its mode allows");
 		return IPCU_DENIED;
 	}
-	result = ipcu_registry_open_locked(&registry, name.owner,
-					   !how || how->create != IPCU_CREATE_NEVER);
+	result = ipcu_registry_open_until(&registry, name.owner,
+					  !how || how->create != IPCU_CREATE_NEVER,
+					  how ? how->deadline : NULL);
 	if (result != IPCU_OK)
 		return result;
 	result = publish(stage, &registry, name.name, how);

@@ -306,3 +306,26 @@ injected() {
 	[[ $stderr == *"user 1000 has segments on all its keys"*"hint: ipc-ls -a --user=1000"* ]]
 	ipcrm --all
 }
+
+@test "who is stopped while it makes a name is named, after a moment or when the time is up" {
+	need_namespace "looks for the registry's lock"
+	need perl
+	ipc-send q x
+	lock=$(ipc-ls -a --noheadings -o STATE,ID -k semaphore | sed -n 's/^lock of.* //p')
+	background perl -e 'semop(shift, pack("s!3", 0, 1, 0x1000)) or die; kill STOP => $$' "$lock"; holder=$!
+	until_true grep -q '^State:.T' /proc/$holder/status
+	# What is there already needs no lock.
+	[ "$(ipc-recv -p q)" = x ]
+	for command in "ipc-send -n new x" "ipc-sem run -t 10ms new -- true" "ipc-barrier wait -t 1ms new 1" "ipc-event wait -t 1500ms new"; do
+		before=$SECONDS
+		fails 8 $command
+		[[ $stderr == *"the registry of names is locked: process $holder "*"hint: "*"kill -CONT"* ]]
+		[ $((SECONDS - before)) -le 5 ]
+	done
+	background ipc-send new x; sender=$!
+	until_true blocked $sender
+	kill -CONT $holder
+	finish $holder
+	finish $sender
+	[ "$(ipc-recv new)" = x ]
+}
