@@ -12,12 +12,13 @@
 
 #include "error.h"
 
+/* Arrays, not pointers: each pointer would have to be relocated whenever a command starts. */
 struct meaning {
-	const char *call;
+	char call[8]; /* "": any */
 	int errnum;
 	enum ipcu_result result;
-	const char *why;
-	const char *hint;
+	char why[64]; /* "": what strerror(3) says */
+	char hint[168];
 };
 
 static const struct meaning meanings[] = {
@@ -43,13 +44,13 @@ static const struct meaning meanings[] = {
 	{ "semop", ERANGE, IPCU_LIMIT, "the value would be over 32767", "" },
 	{ "msgrcv", ENOSYS, IPCU_SYSTEM, "this kernel cannot show a message without taking it",
 	  "looking without taking needs a kernel with CONFIG_CHECKPOINT_RESTORE" },
-	{ "ftok", ENOENT, IPCU_NOT_FOUND, NULL, "" },
-	{ NULL, EIDRM, IPCU_NOT_FOUND, "it was removed", "" },
-	{ NULL, ENOENT, IPCU_NOT_FOUND, "no such object", "" },
-	{ NULL, EACCES, IPCU_DENIED, NULL, "" },
-	{ NULL, EPERM, IPCU_DENIED, NULL, "" },
-	{ NULL, EAGAIN, IPCU_NOT_NOW, "not now", "" },
-	{ NULL, ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC",
+	{ "ftok", ENOENT, IPCU_NOT_FOUND, "", "" },
+	{ "", EIDRM, IPCU_NOT_FOUND, "it was removed", "" },
+	{ "", ENOENT, IPCU_NOT_FOUND, "no such object", "" },
+	{ "", EACCES, IPCU_DENIED, "", "" },
+	{ "", EPERM, IPCU_DENIED, "", "" },
+	{ "", EAGAIN, IPCU_NOT_NOW, "not now", "" },
+	{ "", ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC",
 	  "it needs a kernel with CONFIG_SYSVIPC, and a sandbox that lets these calls through" },
 };
 
@@ -58,10 +59,10 @@ void ipcu_explain(struct ipcu_error *error, const char **why)
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
 		const struct meaning *m = &meanings[i];
 
-		if (m->errnum != error->errnum || (m->call && strcmp(m->call, error->call) != 0))
+		if (m->errnum != error->errnum || (m->call[0] && strcmp(m->call, error->call) != 0))
 			continue;
 		error->result = m->result;
-		*why = m->why;
+		*why = m->why[0] ? m->why : NULL;
 		strcpy(error->hint, m->hint);
 		return;
 	}

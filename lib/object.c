@@ -38,8 +38,8 @@ const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 
 const char *ipcu_kind_name(enum ipcu_kind kind)
 {
-	static const char *const names[] = { "object", "queue",	 "semaphore", "barrier",
-					     "event",  "memory", "pipe" };
+	static const char names[][10] = { "object", "queue",  "semaphore", "barrier",
+					  "event",  "memory", "pipe" };
 
 	return (unsigned)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : names[0];
 }

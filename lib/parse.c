@@ -88,7 +88,7 @@ enum ipcu_result ipcu_parse_mode(const char *text, mode_t *mode)
 }
 
 static const struct {
-	const char *suffix;
+	char suffix[4];
 	int64_t nanoseconds;
 } units[] = {
 	{ "ms", 1000000 },

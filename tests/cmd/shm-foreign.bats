@@ -110,7 +110,7 @@ woken_by() {
 	[[ $stderr == *--create* ]]
 	read -r id _ < <("$TMP/count" "$TMP/file" 0)
 	background "$TMP/count" "$TMP/file" 20000000 >"$TMP/out"; counter=$!
-	for i in {1..50}; do ipc-shm add -T i32 -i 1 "$name" 1 >/dev/null; done
+	for _ in {1..50}; do ipc-shm add -T i32 -i 1 "$name" 1 >/dev/null; done
 	finish $counter
 	[ "$(ipc-shm get -T i32 -i 1 "$name")" = 20000050 ]
 	[ "$(ipc-shm get -T i32 -i 1 "id:$id")" = 20000050 ]
