@@ -12,6 +12,7 @@
 
 #include "cli-namespace.h"
 #include "cli-start.h"
+#include "error.h"
 #include "parse.h"
 #include "queue.h"
 
@@ -19,7 +20,7 @@ int cli_parse_as(const struct argp *argp, const char *name, const char *command,
 		 char **argv, struct cli_options *options, void *input)
 {
 	char *nothing[] = { (char *)name, NULL };
-	bool bad;
+	error_t failed;
 
 	options->command = name;
 	options->timeout = IPCU_FOREVER;
@@ -28,10 +29,13 @@ int cli_parse_as(const struct argp *argp, const char *name, const char *command,
 		argv = nothing;
 	}
 	argv[0] = (char *)name; /* what argp calls us in its messages */
-	bad = argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input) != 0;
+	failed = argp_parse(argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, input);
 	argv[0] = (char *)command; /* NAME may be gone soon */
 	options->command = command;
-	if (bad)
+	if (failed == ENOMEM)
+		return cli_status(options, NULL,
+				  ipcu_fail_call("malloc", ENOMEM, "cannot read the command line"));
+	if (failed) /* which was said */
 		return IPCU_USAGE;
 	options->open.deadline = cli_deadline(options, &options->opened_by);
 	if (!options->namespace_of || options->finished)
@@ -77,18 +81,9 @@ int cli_bad_option(struct argp_state *state, const char *option)
 	return EINVAL;
 }
 
-static void say(const struct cli_options *options, const char *name, const char *message,
-		const char *hint)
+static void say_to(FILE *out, const struct cli_options *options, const char *name,
+		   const char *message, const char *hint)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out;
-
-	if (options->quiet)
-		return;
-	out = open_memstream(&text, &size);
-	if (!out)
-		return;
 	fprintf(out, "%s: ", options->command);
 	if (name) {
 		print_safely(out, name);
@@ -101,10 +96,29 @@ static void say(const struct cli_options *options, const char *name, const char 
 		print_safely(out, hint);
 		putc('\n', out);
 	}
-	fclose(out);
-	/* With one write, so that commands side by side do not mix theirs. */
+}
+
+static void say(const struct cli_options *options, const char *name, const char *message,
+		const char *hint)
+{
+	char *text = NULL;
+	size_t size;
+	bool whole = false;
+	FILE *out;
+
+	if (options->quiet)
+		return;
 	fflush(stdout);
-	fputs(text ? text : "", stderr);
+	/* With one write, so that commands side by side do not mix theirs; if there is memory for that. */
+	out = open_memstream(&text, &size);
+	if (out) {
+		say_to(out, options, name, message, hint);
+		whole = fclose(out) == 0 && text;
+		if (whole)
+			fputs(text, stderr);
+	}
+	if (!whole)
+		say_to(stderr, options, name, message, hint);
 	free(text);
 }
 

@@ -13,6 +13,7 @@
 #include "cli-exec.h"
 #include "cli-interrupt.h"
 #include "cli-options.h"
+#include "error.h"
 #include "parse.h"
 #include "queue.h"
 #include "recv.h"
@@ -241,7 +242,8 @@ int ipc_recv(int argc, char **argv);
 
 int ipc_recv(int argc, char **argv)
 {
-	struct recv_options options = { .format = { RECV_PLAIN, NULL, NULL, 0 } };
+	struct recv_options options = { .common.command = "ipc-recv",
+					.format = { RECV_PLAIN, NULL, NULL, 0 } };
 	uint64_t lost = 0;
 	struct recv_queues from = { .options = &options, .lost = &lost };
 	size_t opened = 0;
@@ -251,9 +253,11 @@ int ipc_recv(int argc, char **argv)
 	options.names = calloc((size_t)argc + 1, sizeof(*options.names));
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
 	from.queues = calloc((size_t)argc + 1, sizeof(*from.queues));
-	status = options.names && from.queues ? 0 : IPCU_LIMIT;
-	if (!status)
+	if (options.names && from.queues)
 		status = cli_parse(&argp, "ipc-recv", argc, argv, &options.common, &options);
+	else
+		status = cli_status(&options.common, NULL,
+				    ipcu_fail_call("malloc", ENOMEM, "cannot start"));
 	while (!status && !options.common.finished && opened < options.name_count) {
 		status = cli_status(&options.common, options.names[opened],
 				    ipcu_queue_open(&from.queues[opened], options.names[opened],

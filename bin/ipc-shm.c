@@ -211,7 +211,8 @@ static int parse_verb(int argc, char **argv, const struct argp *argp, struct shm
 
 	options->words = calloc((size_t)argc + 1, sizeof(*options->words));
 	if (!options->words) {
-		cli_complain(&options->common, NULL, NULL, "not enough memory");
+		options->common.command = "ipc-shm";
+		cli_complain(&options->common, NULL, NULL, "cannot start: not enough memory");
 		*finished = true;
 		return IPCU_LIMIT;
 	}
