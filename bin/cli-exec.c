@@ -131,10 +131,12 @@ int cli_run(char *const command[], const void *input, size_t size, bool *started
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return CLI_CANNOT_RUN;
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
 	posix_spawnattr_init(&attributes);
 	default_signals(&attributes);
-	errnum = posix_spawnp(&pid, command[0], &actions, &attributes, command, environ);
+	/* Without memory for this it would read our stdin in place of the message. */
+	errnum = posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+	if (!errnum)
+		errnum = posix_spawnp(&pid, command[0], &actions, &attributes, command, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[0]);

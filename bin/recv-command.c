@@ -15,15 +15,15 @@
 #include "cli-interrupt.h"
 #include "recv.h"
 
-static void set_environment(const char *queue, const struct ipcu_message *message)
+/* False without memory. */
+static bool set_environment(const char *queue, const struct ipcu_message *message)
 {
-	char number[24];
+	char type[24], size[24];
 
-	setenv("IPC_QUEUE", queue, 1);
-	snprintf(number, sizeof(number), "%ld", message->type);
-	setenv("IPC_TYPE", number, 1);
-	snprintf(number, sizeof(number), "%zu", message->size);
-	setenv("IPC_SIZE", number, 1);
+	snprintf(type, sizeof(type), "%ld", message->type);
+	snprintf(size, sizeof(size), "%zu", message->size);
+	return setenv("IPC_QUEUE", queue, 1) == 0 && setenv("IPC_TYPE", type, 1) == 0 &&
+	       setenv("IPC_SIZE", size, 1) == 0;
 }
 
 /* Run the command for one message: its status; *STARTED tells whether it ran at all. */
@@ -31,10 +31,11 @@ static int run_for(const struct recv_queues *from, size_t which, const struct ip
 		   bool *started)
 {
 	const struct recv_options *options = from->options;
-	int status;
+	int status = CLI_CANNOT_RUN;
 
-	set_environment(options->names[which], message);
-	status = cli_run(options->command, message->body, message->size, started);
+	*started = false;
+	if (set_environment(options->names[which], message))
+		status = cli_run(options->command, message->body, message->size, started);
 	if (*started)
 		return status;
 	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
