@@ -231,7 +231,8 @@ enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body,
  *
  * IPCU_OK; IPCU_NOT_NOW: none by the deadline, or a signal handler ran, and none
  * was taken; IPCU_USAGE: a type < 1; IPCU_NOT_FOUND: removed; IPCU_DENIED;
- * IPCU_LIMIT: no memory for the body, and the message is still there;
+ * IPCU_LIMIT: no memory for the body, and the message is still there (a big one is now
+ * the last);
  * IPCU_BROKEN: the message told of a big body that is not there or not its
  * own: it was taken and is of no use; IPCU_SYSTEM.
  */

@@ -313,6 +313,18 @@ enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t cap
 	return IPCU_OK;
 }
 
+void ipcu_queue_put_back(ipcu_queue *queue, long type, char *body, size_t size)
+{
+	char *message = body - sizeof(long);
+	char saved[sizeof(long)];
+
+	memcpy(saved, message, sizeof(saved));
+	memcpy(message, &type, sizeof(type));
+	while (msgsnd(queue->object.id, message, size, 0) < 0 && errno == EINTR)
+		;
+	memcpy(message, saved, sizeof(saved));
+}
+
 void ipcu_message_clear(struct ipcu_message *message)
 {
 	if (message->mapping)
@@ -339,16 +351,25 @@ static enum ipcu_result grow(struct ipcu_message *message, size_t capacity)
 	return IPCU_OK;
 }
 
-/* BODY and SIZE of a message just received into the buffer, wherever they really are. */
+/*
+ * BODY and SIZE of a message just received into the buffer, wherever they really are. IPCU_LIMIT: it could
+ * not be attached for now, and what was taken is back in the queue.
+ */
 static enum ipcu_result locate(ipcu_queue *queue, struct ipcu_message *message, size_t size,
 			       bool take)
 {
-	message->body = (char *)message->buffer + sizeof(long);
+	char *body = (char *)message->buffer + sizeof(long);
+	enum ipcu_result result;
+
+	message->body = body;
 	message->size = size;
-	if (!queue->object.named || !ipcu_spill_looks_like(message->body, size))
+	if (!queue->object.named || !ipcu_spill_looks_like(body, size))
 		return IPCU_OK;
-	return ipcu_spill_attach(&queue->object, message->body, size, take, &message->mapping,
-				 &message->body, &message->size);
+	result = ipcu_spill_attach(&queue->object, body, size, take, &message->mapping,
+				   &message->body, &message->size);
+	if (result == IPCU_LIMIT && take)
+		ipcu_queue_put_back(queue, message->type, body, size);
+	return result;
 }
 
 enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *message,

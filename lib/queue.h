@@ -30,6 +30,12 @@ enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t cap
 				       size_t *size, const struct ipcu_select *select,
 				       const struct timespec *deadline);
 
+/*
+ * Back to the end of QUEUE with a message that was taken and cannot be delivered, as it came: the eight bytes
+ * in front of BODY must be writable. Its room was just made; should somebody be faster, this waits.
+ */
+void ipcu_queue_put_back(ipcu_queue *queue, long type, char *body, size_t size);
+
 /* msgrcv(2)'s type and flags for SELECT (NULL: any). IPCU_USAGE: a type < 1. */
 enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type, int *flags);
 

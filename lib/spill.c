@@ -162,6 +162,8 @@ enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *
 	    state.shm_segsz - sizeof(*header) < descriptor.size)
 		return refuse("its body is too short");
 	header = shmat(descriptor.id, NULL, take ? 0 : SHM_RDONLY);
+	if (header == (void *)-1 && errno == ENOMEM)
+		return ipcu_fail_call("shmat", ENOMEM, "cannot receive a big message");
 	if (header == (void *)-1)
 		return refuse("its body cannot be read");
 	if (memcmp(header->magic, magic, sizeof(magic)) != 0 ||

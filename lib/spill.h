@@ -30,7 +30,8 @@ void ipcu_spill_cancel(struct ipcu_spill *spill); /* it is not: remove the segme
 
 /*
  * The body that a message of QUEUE describes, attached; detach *MAPPING with
- * shmdt(2). With TAKE the segment goes away with that. IPCU_BROKEN: not to be believed.
+ * shmdt(2). With TAKE the segment goes away with that. IPCU_BROKEN: not to be believed; IPCU_LIMIT: no
+ * memory, and nothing was removed.
  */
 enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *message,
 				   size_t message_size, bool take, void **mapping,
