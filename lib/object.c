@@ -153,6 +153,17 @@ void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name)
 	ipcu_registry_drop(registry, name);
 }
 
+/* Remove what make_on() has made, and what its first state added to it. */
+static void unmake(struct ipcu_object *object, const struct ipcu_record *record, int id)
+{
+	if (!object->created)
+		return;
+	ipcu_family_remove(object->ops->family, id);
+	if (object->ops->remove)
+		object->ops->remove(object->owner, record);
+	object->created = false;
+}
+
 /*
  * Make the object on one key. IPCU_CONFLICT: the key is taken, try the next.
  */
@@ -189,12 +200,15 @@ static enum ipcu_result make_on(struct ipcu_object *object, struct attempt *atte
 	} else if (ops->init) {
 		result = ops->init(id, record->definition);
 		if (result != IPCU_OK) {
-			ipcu_family_remove(ops->family, id);
+			unmake(object, record, id);
 			return result;
 		}
 	}
-	if (ipcu_family_stat(ops->family, id, &object->perm) < 0)
-		return ipcu_fail_call(ops->call, errno, "cannot create it");
+	if (ipcu_family_stat(ops->family, id, &object->perm) < 0) {
+		result = ipcu_fail_call(ops->call, errno, "cannot create it");
+		unmake(object, record, id);
+		return result;
+	}
 	object->id = record->id = id;
 	object->key = key;
 	memcpy(object->definition, record->definition, sizeof(object->definition));

@@ -130,16 +130,16 @@ void ipcu_shm_other_remove(const struct ipcu_record *record)
 /* ---- going home ----------------------------------------------------------- */
 
 /* The owner, group and mode that LIKE has, and only these bits of it. */
-static void set_perm(int id, const struct ipc_perm *like, unsigned mode)
+static bool set_perm(int id, const struct ipc_perm *like, unsigned mode)
 {
 	struct shmid_ds segment;
 
 	if (ipcu_stat_segment(id, &segment) < 0)
-		return;
+		return false;
 	segment.shm_perm.uid = like->uid;
 	segment.shm_perm.gid = like->gid;
 	segment.shm_perm.mode = (unsigned short)(mode & 0777);
-	shmctl(id, IPC_SET, &segment);
+	return shmctl(id, IPC_SET, &segment) == 0;
 }
 
 static void copy(char *target, char *source, size_t size)
@@ -157,16 +157,19 @@ static int copy_to(key_t key, int from, const struct shmid_ds *state)
 {
 	int id = shmget(key, state->shm_segsz, IPC_CREAT | IPC_EXCL | 0600);
 	void *source, *target;
+	bool good;
 
 	if (id < 0)
 		return -1;
 	target = shmat(id, NULL, 0);
-	set_perm(id, &state->shm_perm, 0);
+	good = set_perm(id, &state->shm_perm, 0);
 	source = shmat(from, NULL, SHM_RDONLY);
-	if (target != (void *)-1 && source != (void *)-1) {
+	good = good && target != (void *)-1 && source != (void *)-1;
+	if (good) {
 		copy(target, source, state->shm_segsz);
-		set_perm(id, &state->shm_perm, state->shm_perm.mode);
-	} else {
+		good = set_perm(id, &state->shm_perm, state->shm_perm.mode);
+	}
+	if (!good) {
 		shmctl(id, IPC_RMID, NULL);
 		id = -1;
 	}
@@ -262,6 +265,7 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	struct shmid_ds old;
 	int old_id = record->id;
 	enum ipcu_result result;
+	bool gone;
 
 	if (stage->size % size) {
 		ipcu_fail(IPCU_CONFLICT, "%zu bytes are no whole number of values of type %s",
@@ -280,8 +284,11 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	if (result != IPCU_OK)
 		return result;
 	stage->published = true;
-	shmctl(old_id, IPC_RMID, NULL);
+	/* Should it stay, the record names it on, and whoever opens the name tries again. */
+	gone = shmctl(old_id, IPC_RMID, NULL) == 0 || errno == EINVAL || errno == EIDRM;
 	wake_old(old_id, &old);
+	if (!gone)
+		return IPCU_OK;
 	go_home(registry, name, record, (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]));
 	wake_sleepers(stage->data, stage->size); /* who came in between */
 	return IPCU_OK;
