@@ -183,8 +183,10 @@ static enum ipcu_result act(struct visit *visit)
 	ipcu_step(&steps, ACTION, 1, SEM_UNDO);
 	ipcu_step(&steps, LOCK, 1, SEM_UNDO);
 	errnum = do_now(barrier, &steps);
-	if (errnum)
+	if (errnum) {
+		unlock(visit);
 		return ipcu_steps_failed(&barrier->object, errnum, "cannot run the action", NULL);
+	}
 	visit->acting = true;
 	visit->generation = visit->state.generation;
 	result = visit->how->action(visit->how->context);
@@ -250,10 +252,8 @@ static enum ipcu_result come(struct visit *visit, unsigned *index)
 			if (!errnum)
 				return IPCU_OK;
 			if (errnum == EAGAIN && visit->deadline &&
-			    ipcu_deadline_passed(visit->deadline)) {
-				unlock(visit);
+			    ipcu_deadline_passed(visit->deadline))
 				break;
-			}
 		} else {
 			errnum = arrive(visit, true);
 			*index = visit->place;
@@ -263,6 +263,7 @@ static enum ipcu_result come(struct visit *visit, unsigned *index)
 		if (result != IPCU_OK)
 			return result;
 	}
+	unlock(visit);
 	return ipcu_steps_failed(&barrier->object, errnum, "cannot wait", visit->deadline);
 }
 

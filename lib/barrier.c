@@ -303,10 +303,13 @@ enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
 			result = IPCU_OK;
 			continue;
 		}
-		if (result == IPCU_OK)
-			result = ipcu_barrier_look(barrier, &state);
 		if (result != IPCU_OK)
 			break;
+		result = ipcu_barrier_look(barrier, &state);
+		if (result != IPCU_OK) {
+			unlock(barrier);
+			break;
+		}
 		errnum = 0; /* another reset may have been faster */
 		if (state.generation == generation && state.broken) {
 			ipcu_barrier_open_next(&state, &steps);
