@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "slow.h"
 #include "tap.h"
 
 #define PARTIES 3

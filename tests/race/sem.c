@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "slow.h"
 #include "tap.h"
 
 #define WORKERS 6
