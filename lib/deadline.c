@@ -75,6 +75,20 @@ struct timespec ipcu_deadline_left(const struct timespec *deadline)
 	return left;
 }
 
+bool ipcu_deadline_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+struct timespec ipcu_deadline_between(const struct timespec *deadline, int64_t least, int64_t most)
+{
+	struct timespec first = ipcu_deadline_in(least), last = ipcu_deadline_in(most);
+
+	if (!deadline || ipcu_deadline_before(&last, deadline))
+		return last;
+	return ipcu_deadline_before(deadline, &first) ? first : *deadline;
+}
+
 static void nothing(int signo)
 {
 	(void)signo;

@@ -6,12 +6,21 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 bool ipcu_deadline_passed(const struct timespec *deadline);
 
 /* How long it is until DEADLINE; never negative. */
 struct timespec ipcu_deadline_left(const struct timespec *deadline);
+
+bool ipcu_deadline_before(const struct timespec *a, const struct timespec *b);
+
+/*
+ * DEADLINE, which may be NULL, but not sooner than LEAST nanoseconds from now, nor later than MOST: for what takes
+ * no time unless something is wrong.
+ */
+struct timespec ipcu_deadline_between(const struct timespec *deadline, int64_t least, int64_t most);
 
 /*
  * Makes the blocking call of this thread fail with EINTR at the deadline. The

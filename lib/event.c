@@ -225,9 +225,7 @@ enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket,
 			return IPCU_OK;
 		if (deadline && ipcu_deadline_passed(deadline))
 			return ipcu_steps_failed(&event->object, EAGAIN, "cannot wait", deadline);
-		if (deadline &&
-		    (deadline->tv_sec < slice.tv_sec ||
-		     (deadline->tv_sec == slice.tv_sec && deadline->tv_nsec < slice.tv_nsec)))
+		if (deadline && ipcu_deadline_before(deadline, &slice))
 			until = deadline;
 		ipcu_step(&steps, GATE + state.slot, 0, 0);
 		errnum = ipcu_steps_do(event->object.id, &steps, until);

@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "error.h"
 #include "holder.h"
 #include "process.h"
@@ -38,8 +39,9 @@
 
 #define MAGIC UINT64_C(0x73646c6f68637069) /* "ipcholds" */
 #define NANO 1000000000
-#define PID_BITS 22 /* the kernel's own limit is 2^22 */
-#define TRIES 5000  /* of a millisecond, until somebody has finished dying */
+#define PID_BITS 22		     /* the kernel's own limit is 2^22 */
+#define LEAST_NANOSECONDS 1000000000 /* until somebody has finished dying */
+#define MOST_NANOSECONDS INT64_C(5000000000)
 
 struct holder_entry {
 	_Atomic uint64_t holder;    /* its number, and in the upper bits when; 0: free */
@@ -220,14 +222,15 @@ static void describe(struct holder_table *table, int slot, uint64_t self, pid_t 
 }
 
 enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, pid_t owner,
-				    const struct ipcu_hold *hold, int *slot)
+				    const struct ipcu_hold *hold, const struct timespec *deadline,
+				    int *slot)
 {
 	uint64_t self = ipcu_process_clock() << PID_BITS | (uint64_t)getpid();
-	struct timespec pause = { 0, 1000000 };
+	struct timespec pause = { 0, 1000000 }, last = { 0, 0 };
 
 	if (count > IPCU_SEM_COUNT_MAX)
 		count = IPCU_SEM_COUNT_MAX;
-	for (int try = 0; try < TRIES; try++) {
+	do {
 		*slot = take_entry(table, count, self, surely_free);
 		if (*slot < 0)
 			*slot = take_entry(table, count, self, is_free);
@@ -235,8 +238,10 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 			describe(table, *slot, self, owner, hold);
 			return IPCU_OK;
 		}
+		if (!last.tv_sec) /* mostly there is one at once, and nobody asks for the time */
+			last = ipcu_deadline_between(deadline, LEAST_NANOSECONDS, MOST_NANOSECONDS);
 		nanosleep(&pause, NULL);
-	}
+	} while (!ipcu_deadline_passed(&last));
 	ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: there are units, but no slot");
 	ipcu_hint(
 		"somebody who may write the semaphore has filled it, or /proc hides who has ended (hidepid); "

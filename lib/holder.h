@@ -18,10 +18,12 @@ void ipcu_holders_detach(struct holder_table *table);
 
 /*
  * An entry among the first COUNT for this process, which must already have its
- * units: then there is one that nobody living has. OWNER (0: itself) is whom it holds for.
+ * units: then there is one that nobody living has. OWNER (0: itself) is whom it holds for. Where
+ * somebody has damaged the table there is none: then it gives up at DEADLINE, but tries for a second.
  */
 enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, pid_t owner,
-				    const struct ipcu_hold *hold, int *slot);
+				    const struct ipcu_hold *hold, const struct timespec *deadline,
+				    int *slot);
 
 /* Give the entry back, if this process has it; before its units. */
 void ipcu_holders_drop(struct holder_table *table, int slot);

@@ -85,6 +85,11 @@ static int take_at_once(const ipcu_sem *sem, const struct request *request)
 /* The units wanted, now that the count is COUNT. */
 static enum ipcu_result check_units(struct request *request, unsigned count)
 {
+	if (count == 0) {
+		ipcu_fail(IPCU_SYSTEM, "the semaphore is damaged: another program changed its set");
+		ipcu_hint("remove it with ipc-rm -f and create it again");
+		return IPCU_SYSTEM;
+	}
 	if (request->exclusive)
 		request->units = count;
 	if (request->units <= count)
@@ -198,7 +203,8 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold,
 	if (count < 0)
 		result = ipcu_sem_failed(sem, errno, "cannot take units");
 	else
-		result = ipcu_holders_claim(table, (unsigned)count, sem->owner, hold, &hold->slot);
+		result = ipcu_holders_claim(table, (unsigned)count, sem->owner, hold, deadline,
+					    &hold->slot);
 	if (result != IPCU_OK)
 		give(sem, hold);
 	return result;

@@ -19,11 +19,6 @@
 #define LOCK_NANOSECONDS INT64_C(30000000000)
 #define MOMENT_NANOSECONDS INT64_C(1000000000)
 
-static bool before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 /* Whether semaphore ID is OWNER's, who alone may use it; errno EIDRM if not. */
 static bool is_lock(uid_t owner, int id)
 {
@@ -65,22 +60,13 @@ static int lock_semaphore(uid_t owner)
 	return -1;
 }
 
-/* By when the lock must be ours: half a minute, or until DEADLINE, but never less than a moment. */
-static struct timespec limit(const struct timespec *deadline)
-{
-	struct timespec last = ipcu_deadline_in(LOCK_NANOSECONDS);
-	struct timespec moment = ipcu_deadline_in(MOMENT_NANOSECONDS);
-
-	if (!deadline || before(&last, deadline))
-		return last;
-	return before(deadline, &moment) ? moment : *deadline;
-}
-
 /* Wait for zero and add one in one step: zero is free, and a new semaphore is zero. */
 static int take(int id, const struct timespec *deadline)
 {
 	struct sembuf ops[2] = { { 0, 0, 0 }, { 0, 1, SEM_UNDO } };
-	struct timespec last = limit(deadline), left;
+	struct timespec last =
+		ipcu_deadline_between(deadline, MOMENT_NANOSECONDS, LOCK_NANOSECONDS);
+	struct timespec left;
 	int result;
 
 	do {

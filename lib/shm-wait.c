@@ -82,11 +82,6 @@ static int futex_wait(void *word, uint32_t seen, const struct timespec *until)
 #endif
 }
 
-static bool before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 /* The word to sleep on for the value at INDEX. */
 static uint32_t *word_of(ipcu_shm *shm, uint64_t index)
 {
@@ -159,7 +154,8 @@ enum ipcu_result ipcu_shm_wait(ipcu_shm *shm, uint64_t index, enum ipcu_comparis
 			break;
 		}
 		errnum = futex_wait(word_of(now, index), seen,
-				    deadline && before(deadline, &until) ? deadline : &until);
+				    deadline && ipcu_deadline_before(deadline, &until) ? deadline
+										       : &until);
 		if (errnum == EINTR) {
 			ipcu_not_now(EINTR);
 			break;

@@ -140,3 +140,31 @@ woken_by() {
 	[ "$(head -1 "$TMP/seen")" = seen ]
 	! gone $looker
 }
+
+# Whether PID is in madvise(2), by which memory is filled piece by piece.
+fills() {
+	local number
+	read -r number _ </proc/"$1"/syscall || return
+	case $(uname -m)/$number in
+	x86_64/28 | aarch64/233 | i?86/219) return 0 ;;
+	esac
+	return 1
+}
+
+@test "while its new memory is filled, nobody may attach it" {
+	need strace
+	printf old | ipc-shm load -m 666 c
+	key=$(($(field c KEY)))
+	head -c 3000000 /dev/zero >"$TMP/new"
+	background sh -c 'exec strace -f -o /dev/null -e inject=madvise:delay_enter=100000 ipc-shm load c <"$0"' "$TMP/new"; tracer=$!
+	end=$((SECONDS + DEADLINE))
+	until gone $tracer || [ $SECONDS -ge $end ]; do
+		loader=$(pgrep -P $tracer) || continue
+		if ! fills "$loader" 2>/dev/null; then continue; fi
+		mode=$(awk -v key=$key '($1 == key || $1 + 4294967296 == key) && $4 == 3000000 { print $3 }' /proc/sysvipc/shm)
+		if [ -n "$mode" ] && fills "$loader" 2>/dev/null; then echo "$mode" >>"$TMP/modes"; fi
+	done
+	finish $tracer
+	[ "$(sort -u "$TMP/modes")" = 0 ]
+	[ "$(field c MODE)" = 666 ]
+}
