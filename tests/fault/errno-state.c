@@ -325,7 +325,7 @@ static int by_text(const void *a, const void *b)
 /* Lines in order, for names come in the order in which they were made. */
 static char *sorted(char *text)
 {
-	char *lines[64], *result = calloc(1, strlen(text) + 1), *save = NULL;
+	char *lines[64] = { NULL }, *result = calloc(1, strlen(text) + 1), *save = NULL;
 	size_t count = 0;
 
 	must(result);

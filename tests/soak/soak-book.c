@@ -9,13 +9,13 @@
 
 #include "soak.h"
 
-enum { SENT = 1, RECEIVED = 2 };
+enum { SENT = 1, RECEIVED = 2, SAFE = 4 };
 
 struct book book;
 static unsigned char *notes; /* a byte a message */
 static unsigned capacity;
 
-unsigned book_new(unsigned count)
+unsigned book_new(unsigned count, bool safe)
 {
 	unsigned first = book.made;
 
@@ -29,6 +29,8 @@ unsigned book_new(unsigned count)
 		memset(notes + capacity, 0, more);
 		capacity += more;
 	}
+	for (unsigned i = first; safe && i < book.made; i++)
+		notes[i] = SAFE;
 	return first;
 }
 
@@ -104,7 +106,12 @@ void book_received(const struct child *child, const struct ending *ending, const
 
 void book_close(void)
 {
-	for (unsigned i = 0; i < book.made; i++)
-		book.lost += (notes[i] & SENT) && !(notes[i] & RECEIVED);
+	for (unsigned i = 0; i < book.made; i++) {
+		bool lost = (notes[i] & SENT) && !(notes[i] & RECEIVED), safe = notes[i] & SAFE;
+
+		book.lost += lost && !safe;
+		book.safe_lost += lost && safe;
+		book.safe += safe && (notes[i] & SENT);
+	}
 	free(notes);
 }

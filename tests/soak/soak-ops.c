@@ -46,7 +46,7 @@ static const char *queue(unsigned slot)
 
 BEGIN(begin_send)
 {
-	child->first = book_new(1);
+	child->first = book_new(1, false);
 	child->count = 1;
 	*input = book_body(child->first, size);
 	WORDS("ipc-send", "-w", "-t", "300ms", queue(0));
@@ -64,7 +64,8 @@ BEGIN(begin_send_lines)
 	size_t used = 0;
 
 	child->count = 2 + soak_random(30);
-	child->first = book_new(child->count);
+	child->safe = soak_random(2) == 0;
+	child->first = book_new(child->count, child->safe);
 	*input = malloc((size_t)child->count * 20002);
 	if (!*input)
 		abort();
@@ -78,7 +79,7 @@ BEGIN(begin_send_lines)
 		free(body);
 	}
 	*size = used;
-	WORDS("ipc-send", "-t", "300ms", queue(0));
+	WORDS("ipc-send", "-t", "300ms", child->safe ? "g" : queue(0));
 	return true;
 }
 
@@ -114,10 +115,18 @@ BEGIN(begin_receive_any)
 	return true;
 }
 
-BEGIN(begin_receive_all)
+/* From g, whose receivers are only asked to end: it must lose nothing. */
+BEGIN(begin_receive_safely)
 {
+	unsigned what = soak_random(3);
+
 	UNUSED;
-	WORDS("ipc-recv", "-a", queue(0));
+	if (what == 0)
+		WORDS("ipc-recv", "-a", "g");
+	else if (what == 1)
+		WORDS("ipc-recv", "-f", "-t", "60ms", "g");
+	else
+		WORDS("ipc-recv", "-t", "50ms", "-c", text(0, "%u", 1 + soak_random(40)), "g");
 	return true;
 }
 
@@ -412,7 +421,7 @@ BEGIN(begin_stale)
 struct operation soak_operations[] = {
 	{ .name = "send", .weight = 20, .begin = begin_send, .end = end_send, .statuses = "01" },
 	{ .name = "send lines",
-	  .weight = 8,
+	  .weight = 10,
 	  .begin = begin_send_lines,
 	  .end = end_send_lines,
 	  .statuses = "01" },
@@ -428,9 +437,9 @@ struct operation soak_operations[] = {
 	  .end = end_receive,
 	  .cut = cut_receive,
 	  .statuses = "01" },
-	{ .name = "receive all",
-	  .weight = 3,
-	  .begin = begin_receive_all,
+	{ .name = "receive safely",
+	  .weight = 6,
+	  .begin = begin_receive_safely,
 	  .end = end_receive,
 	  .cut = cut_receive,
 	  .statuses = "01",

@@ -31,7 +31,7 @@ struct child {
 	const struct operation *operation;
 	int out, err;	       /* memory files */
 	unsigned first, count; /* messages: numbers sent, or how many it may take */
-	unsigned detail;       /* the operation's own */
+	bool safe;	       /* the queue's receivers are never killed */
 	bool killed;	       /* by SIGKILL, by us */
 	unsigned signals;      /* a bit for each signal we sent */
 	struct timespec started;
@@ -59,7 +59,7 @@ struct operation {
 	/* When a kill or a signal has ended it. May be NULL. */
 	void (*cut)(struct child *child, const struct ending *ending);
 	const char *statuses; /* digits of the statuses it may end with */
-	bool never_killed;    /* too much could be lost to say anything */
+	bool never_killed;    /* only asked to end, so that nothing may be lost */
 	unsigned done, cuts, by_status[10];
 };
 extern struct operation soak_operations[];
@@ -75,7 +75,7 @@ extern pid_t soak_owners[OWNERS];
 extern const char *soak_self, *soak_scratch; /* this program; where its files are */
 
 /* soak-book.c: a message has a number, and its body begins with it. */
-unsigned book_new(unsigned count);		/* the first of COUNT numbers */
+unsigned book_new(unsigned count, bool safe);	/* the first of COUNT; SAFE: none may be lost */
 void book_sent(unsigned first, unsigned count); /* they were sent for sure */
 void book_received(const struct child *child, const struct ending *ending, const char *out,
 		   size_t size);
@@ -84,6 +84,7 @@ char *book_body(unsigned number, size_t *size);
 
 struct book {
 	unsigned made, sent, received, doubled, lost, lost_allowed, unknown;
+	unsigned safe, safe_lost; /* of a queue whose receivers nobody kills with SIGKILL */
 	/* tokens of t, units of c, arrivals at b: for sure, and at most */
 	long tokens_least, tokens_most, added, added_most, arrived, arrived_most;
 };
