@@ -35,9 +35,14 @@ int soak_hold(const char *file, bool exclusive, long milliseconds)
 	struct timespec pause = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 	struct places *places;
 
-	if (fd < 0 || ftruncate(fd, sizeof(*places)) < 0)
+	if (fd < 0)
 		return 8;
+	if (ftruncate(fd, sizeof(*places)) < 0) {
+		close(fd);
+		return 8;
+	}
 	places = mmap(NULL, sizeof(*places), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
 	if (places == MAP_FAILED)
 		return 8;
 	for (int i = 0; i < PLACES && mine < 0; i++) {

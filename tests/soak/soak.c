@@ -32,7 +32,7 @@ unsigned soak_random(unsigned below)
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
-	return (unsigned)(state >> 20) % below;
+	return below ? (unsigned)(state >> 20) % below : 0;
 }
 
 void soak_wrong(const struct child *child, const struct ending *ending, const char *format, ...)
