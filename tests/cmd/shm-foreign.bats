@@ -141,14 +141,14 @@ woken_by() {
 	! gone $looker
 }
 
-# Whether PID is in madvise(2), by which memory is filled piece by piece.
-fills() {
-	local number
-	read -r number _ </proc/"$1"/syscall || return
-	case $(uname -m)/$number in
-	x86_64/28 | aarch64/233 | i?86/219) return 0 ;;
+# Prints the call of madvise(2) that PID is in, if it is: so is memory filled, piece by piece.
+filling() {
+	local call
+	read -r call </proc/"$1"/syscall || return
+	case $(uname -m)/$call in
+	x86_64/28\ * | aarch64/233\ * | i?86/219\ *) echo "$call" ;;
+	*) return 1 ;;
 	esac
-	return 1
 }
 
 @test "while its new memory is filled, nobody may attach it" {
@@ -160,11 +160,12 @@ fills() {
 	end=$((SECONDS + DEADLINE))
 	until gone $tracer || [ $SECONDS -ge $end ]; do
 		loader=$(pgrep -P $tracer) || continue
-		if ! fills "$loader" 2>/dev/null; then continue; fi
+		piece=$(filling "$loader" 2>/dev/null) || continue
 		mode=$(awk -v key=$key '($1 == key || $1 + 4294967296 == key) && $4 == 3000000 { print $3 }' /proc/sysvipc/shm)
-		if [ -n "$mode" ] && fills "$loader" 2>/dev/null; then echo "$mode" >>"$TMP/modes"; fi
+		[ "$(filling "$loader" 2>/dev/null)" = "$piece" ] || continue
+		echo "$mode" >>"$TMP/modes"
 	done
 	finish $tracer
-	[ "$(sort -u "$TMP/modes")" = 0 ]
+	[ "$(sort -u "$TMP/modes" | xargs)" = 0 ]
 	[ "$(field c MODE)" = 666 ]
 }
