@@ -123,22 +123,22 @@ woken_by() {
 	need perl
 	head -c 300000 /dev/zero | tr '\0' a | ipc-shm load -m 644 c
 	cat >"$TMP/look.pl" <<-'END'
-		$| = 1;
-		while (1) {
+		alarm($ARGV[1]); # teardown sees only the shell around us
+		until ($seen{a} >= 20 && $seen{b} >= 20) {
 			defined($id = shmget($ARGV[0], 0, 0)) or next;
 			shmread($id, $b, 0, 300000) or next;
 			$b =~ /^(a+|b+)$/ or print("a mixture of ", length($b), "\n"), exit(1);
 			$seen{substr($b, 0, 1)}++;
-			print "seen\n" if $seen{a} == 20 && $seen{b} >= 20 || $seen{b} == 20 && $seen{a} >= 20;
 		}
+		print "seen\n";
 	END
-	background as 1000 perl "$TMP/look.pl" $(($(field c KEY))) >"$TMP/seen"; looker=$!
+	background as 1000 perl "$TMP/look.pl" $(($(field c KEY))) $DEADLINE >"$TMP/seen"; looker=$!
 	end=$((SECONDS + DEADLINE))
-	until grep -q seen "$TMP/seen" || gone $looker || [ $SECONDS -ge $end ]; do
+	until gone $looker || [ $SECONDS -ge $end ]; do
 		for letter in b a; do head -c 300000 /dev/zero | tr '\0' $letter | ipc-shm load c; done
 	done
-	[ "$(head -1 "$TMP/seen")" = seen ]
-	! gone $looker
+	finish $looker
+	[ "$(cat "$TMP/seen")" = seen ]
 }
 
 # Prints the call of madvise(2) that PID is in, if it is: so is memory filled, piece by piece.
