@@ -80,6 +80,13 @@ bool ipcu_deadline_before(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
 }
 
+const struct timespec *ipcu_deadline_earlier(const struct timespec *a, const struct timespec *b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return ipcu_deadline_before(a, b) ? a : b;
+}
+
 struct timespec ipcu_deadline_between(const struct timespec *deadline, int64_t least, int64_t most)
 {
 	struct timespec first = ipcu_deadline_in(least), last = ipcu_deadline_in(most);

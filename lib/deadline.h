@@ -11,6 +11,9 @@
 
 bool ipcu_deadline_passed(const struct timespec *deadline);
 
+/* The earlier of A and B, either of which may be NULL, for ever. */
+const struct timespec *ipcu_deadline_earlier(const struct timespec *a, const struct timespec *b);
+
 /* How long it is until DEADLINE; never negative. */
 struct timespec ipcu_deadline_left(const struct timespec *deadline);
 

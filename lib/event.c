@@ -210,7 +210,6 @@ enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket,
 
 	while (errnum == EAGAIN) {
 		struct timespec slice = ipcu_deadline_in(SLICE_NANOSECONDS);
-		const struct timespec *until = &slice;
 		struct ipcu_steps steps = { .count = 0 };
 		struct state state;
 		enum ipcu_result result = look(&event->object, event->object.id, &state);
@@ -225,10 +224,9 @@ enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket,
 			return IPCU_OK;
 		if (deadline && ipcu_deadline_passed(deadline))
 			return ipcu_steps_failed(&event->object, EAGAIN, "cannot wait", deadline);
-		if (deadline && ipcu_deadline_before(deadline, &slice))
-			until = deadline;
 		ipcu_step(&steps, GATE + state.slot, 0, 0);
-		errnum = ipcu_steps_do(event->object.id, &steps, until);
+		errnum = ipcu_steps_do(event->object.id, &steps,
+				       ipcu_deadline_earlier(deadline, &slice));
 	}
 	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot wait", deadline)
 		      : IPCU_OK;

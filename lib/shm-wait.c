@@ -10,15 +10,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#ifdef SYS_futex
-#include <linux/futex.h>
-#endif
 
 #include "deadline.h"
 #include "error.h"
+#include "futex.h"
 #include "queue.h"
 #include "shm.h"
 
@@ -59,27 +54,6 @@ static bool satisfied(enum ipcu_type type, union ipcu_value there, enum ipcu_com
 	default:
 		return compares((there.u > wanted.u) - (there.u < wanted.u), false, comparison);
 	}
-}
-
-/* 0 or an errno. TIME_T of the libc decides which call takes its timespec. */
-static int futex_wait(void *word, uint32_t seen, const struct timespec *until)
-{
-#if defined(SYS_futex)
-	long number = SYS_futex;
-#if defined(SYS_futex_time64)
-	if (sizeof(until->tv_sec) > sizeof(long))
-		number = SYS_futex_time64;
-#endif
-	return syscall(number, word, FUTEX_WAIT_BITSET, seen, until, NULL, FUTEX_BITSET_MATCH_ANY) <
-			       0
-		       ? errno
-		       : 0;
-#else
-	struct timespec slice = { 0, 50000000 };
-
-	(void)word, (void)seen, (void)until;
-	return nanosleep(&slice, NULL) < 0 ? errno : 0;
-#endif
 }
 
 /* The word to sleep on for the value at INDEX. */
@@ -153,9 +127,8 @@ enum ipcu_result ipcu_shm_wait(ipcu_shm *shm, uint64_t index, enum ipcu_comparis
 			ipcu_not_now(deadline == &ipcu_no_wait ? EAGAIN : ETIMEDOUT);
 			break;
 		}
-		errnum = futex_wait(word_of(now, index), seen,
-				    deadline && ipcu_deadline_before(deadline, &until) ? deadline
-										       : &until);
+		errnum = ipcu_futex_wait(word_of(now, index), seen,
+					 ipcu_deadline_earlier(deadline, &until));
 		if (errnum == EINTR) {
 			ipcu_not_now(EINTR);
 			break;

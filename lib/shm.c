@@ -11,19 +11,14 @@
 #include <config.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef SYS_futex
-#include <linux/futex.h>
-#endif
-
 #include "error.h"
+#include "futex.h"
 #include "shm.h"
 
 #ifndef MADV_POPULATE_READ
@@ -95,15 +90,6 @@ const struct ipcu_kind_ops ipcu_shm_ops = {
 
 /* ---- waking --------------------------------------------------------------- */
 
-static void wake(void *word)
-{
-#ifdef SYS_futex
-	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-#else
-	(void)word;
-#endif
-}
-
 struct ipcu_shm_tail *ipcu_shm_tail(void *data, size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), over = segment_size(size) % page;
@@ -126,7 +112,7 @@ static void wake_tail(ipcu_shm *shm)
 		return;
 	atomic_store(&shm->tail->asleep, 0);
 	atomic_fetch_add(&shm->tail->sequence, 1);
-	wake(&shm->tail->sequence);
+	ipcu_futex_wake(&shm->tail->sequence);
 }
 
 void ipcu_shm_changed(ipcu_shm *shm, size_t offset, size_t length)
@@ -144,7 +130,7 @@ void ipcu_shm_changed(ipcu_shm *shm, size_t offset, size_t length)
 		length = shm->size - offset;
 	words = (offset - first + length + 3) / 4;
 	for (size_t i = 0; i < words && words <= WORDS_MAX; i++)
-		wake(shm->data + first + i * 4);
+		ipcu_futex_wake(shm->data + first + i * 4);
 }
 
 void ipcu_shm_wake_all(ipcu_shm *shm)
