@@ -34,19 +34,6 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-static error_t parse_progress(struct argp_state *state, struct options *options, const char *when)
-{
-	static const char *const words[] = { "never", "auto", "always" };
-
-	for (int i = 0; i < 3; i++)
-		if (strcmp(when ? when : "auto", words[i]) == 0) {
-			options->input.progress = (enum send_progress)i;
-			return 0;
-		}
-	argp_error(state, "--progress: '%s' is not auto, always or never", when);
-	return EINVAL;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
@@ -71,7 +58,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->input.split = SEND_WHOLE;
 		return 0;
 	case CLI_PROGRESS:
-		return parse_progress(state, options, arg);
+		return cli_parse_progress(state, arg, &options->input.progress);
 	case ARGP_KEY_ARGS:
 		options->name = state->argv[state->next];
 		options->messages = state->argv + state->next + 1;

@@ -16,6 +16,7 @@
 #include "process.h"
 
 #define QUEUES (1 << IPCU_KIND_QUEUE)
+#define STREAMS (QUEUES | 1 << IPCU_KIND_PIPE)
 #define MEMORY (1 << IPCU_KIND_MEMORY | 1 << IPCU_KIND_PIPE)
 
 static void put_user(FILE *out, uid_t uid)
@@ -98,6 +99,10 @@ static void cell_mode(FILE *out, const struct ls_row *row)
 
 static void cell_state(FILE *out, const struct ls_row *row)
 {
+	static const char *const ends[2][4] = {
+		{ "nobody", "writer, no reader", "reader, no writer", "writer and reader" },
+		{ "nobody", "one end", "one end", "both ends" },
+	};
 	const struct ipcu_info *info = row->info;
 	char waiting[40] = "";
 
@@ -119,7 +124,10 @@ static void cell_state(FILE *out, const struct ls_row *row)
 		fprintf(out, "not set, %llu waiting", (unsigned long long)info->waiting);
 	else if (info->kind == IPCU_KIND_EVENT)
 		fputs(info->set ? "set" : "not set", out);
-	else if (info->kind == IPCU_KIND_MEMORY || info->kind == IPCU_KIND_PIPE)
+	else if (info->kind == IPCU_KIND_PIPE)
+		fprintf(out, "%llu bytes, %s", (unsigned long long)info->bytes,
+			ends[info->definition[1] == 2][info->ends & 3]);
+	else if (info->kind == IPCU_KIND_MEMORY)
 		fprintf(out, "%llu bytes, %llu attached", (unsigned long long)info->size,
 			(unsigned long long)info->attached);
 	else if (info->kind == IPCU_KIND_SEMAPHORE && info->name && info->value >= 0)
@@ -242,8 +250,9 @@ static const struct ls_column all_columns[] = {
 	{ "CREATOR", cell_creator, 0, SCOLS_JSON_STRING, 0, "the user who made it" },
 	{ "MESSAGES", cell_messages, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
 	  "messages in the queue" },
-	{ "BYTES", cell_bytes, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT, "bytes in the queue" },
-	{ "BYTES-MAX", cell_bytes_max, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	{ "BYTES", cell_bytes, STREAMS, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
+	  "bytes in the queue or pipe" },
+	{ "BYTES-MAX", cell_bytes_max, STREAMS, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
 	  "bytes it can hold" },
 	{ "SENDER", cell_sender, QUEUES, SCOLS_JSON_NUMBER, SCOLS_FL_RIGHT,
 	  "process that sent last" },

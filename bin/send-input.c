@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli-interrupt.h"
@@ -23,7 +22,6 @@
 
 #define HEAD sizeof(long)
 #define FIRST_CAPACITY (256 * 1024)
-#define TICK_MILLISECONDS 200
 
 struct stream {
 	ipcu_queue *queue;
@@ -34,8 +32,7 @@ struct stream {
 	size_t capacity; /* bytes that fit */
 	size_t used;	 /* bytes in it */
 	uint64_t messages, bytes;
-	bool progress;
-	struct timespec started, shown;
+	struct cli_progress progress;
 };
 
 /* ---- saying what was done ------------------------------------------------- */
@@ -72,31 +69,9 @@ int send_failed(ipcu_queue *queue, const struct cli_options *options, const char
 	return result == IPCU_NOT_NOW ? cli_not_now(options) : (int)result;
 }
 
-static double seconds_since(const struct timespec *then, const struct timespec *now)
-{
-	return (double)(now->tv_sec - then->tv_sec) + (double)(now->tv_nsec - then->tv_nsec) / 1e9;
-}
-
-/* One line that is written over itself on a terminal, and a line each elsewhere. */
 static void show_progress(struct stream *stream, bool last)
 {
-	struct timespec now;
-	double seconds;
-	bool terminal = isatty(STDERR_FILENO);
-
-	if (!stream->progress)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!last && seconds_since(&stream->shown, &now) < TICK_MILLISECONDS / 2000.0)
-		return;
-	stream->shown = now;
-	seconds = seconds_since(&stream->started, &now);
-	fprintf(stderr, "%s%llu messages, %.1f MiB, %.0f messages/s, %.1f MiB/s%s",
-		terminal ? "\r" : "", (unsigned long long)stream->messages,
-		(double)stream->bytes / 1048576.0,
-		seconds > 0 ? (double)stream->messages / seconds : 0.0,
-		seconds > 0 ? (double)stream->bytes / 1048576.0 / seconds : 0.0,
-		terminal ? last ? "\033[K\n" : "\033[K" : "\n");
+	cli_progress(&stream->progress, (int64_t)stream->messages, stream->bytes, last);
 }
 
 /* ---- sending --------------------------------------------------------------- */
@@ -236,12 +211,8 @@ int send_stdin(ipcu_queue *queue, const struct cli_options *options, const char 
 	struct stream stream = { .queue = queue, .options = options, .name = name, .type = type };
 	int status;
 
-	clock_gettime(CLOCK_MONOTONIC, &stream.started);
-	stream.shown = stream.started;
-	stream.progress = input->progress == SEND_PROGRESS_ALWAYS ||
-			  (input->progress == SEND_PROGRESS_AUTO && isatty(STDERR_FILENO));
-	if (stream.progress)
-		cli_tick_start(TICK_MILLISECONDS);
+	if (cli_progress_start(&stream.progress, input->progress))
+		cli_tick_start(CLI_PROGRESS_TICK);
 	status = input->split == SEND_WHOLE
 			 ? send_whole(&stream)
 			 : send_pieces(&stream, input->split == SEND_NULL ? '\0' : '\n');

@@ -4,14 +4,14 @@
 #ifndef SEND_INPUT_H
 #define SEND_INPUT_H
 
+#include "cli-progress.h"
 #include "cli-start.h"
 
 enum send_split { SEND_LINES, SEND_NULL, SEND_WHOLE };
-enum send_progress { SEND_PROGRESS_NEVER, SEND_PROGRESS_AUTO, SEND_PROGRESS_ALWAYS };
 
 struct send_input {
 	enum send_split split;
-	enum send_progress progress;
+	enum cli_progress_when progress;
 };
 
 /* Send all that stdin holds; the exit status, with everything said. */

@@ -69,6 +69,11 @@ void ipcu_hint(const char *format, ...)
 	va_end(args);
 }
 
+void ipcu_error_restore(const struct ipcu_error *error)
+{
+	last = *error;
+}
+
 enum ipcu_result ipcu_not_now(int errnum)
 {
 	last.result = IPCU_NOT_NOW;

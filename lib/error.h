@@ -32,6 +32,9 @@ void ipcu_hint(const char *format, ...) IPCU_PRINTF(1, 2);
 /* IPCU_NOT_NOW without formatting anything: the cheap answer of polling calls. */
 enum ipcu_result ipcu_not_now(int errnum);
 
+/* Make ERROR the last one again, after calls that may have failed for themselves. */
+void ipcu_error_restore(const struct ipcu_error *error);
+
 /* hints.c: what ERRNUM of CALL means. Fills result, may fill why and hint. */
 void ipcu_explain(struct ipcu_error *error, const char **why);
 

@@ -28,6 +28,7 @@
  *  events               ipcu_event_*
  *  semaphores, locks    ipcu_sem_*, ipcu_lock_*
  *  memory and values    ipcu_shm_*, ipcu_type_*, ipcu_value_*
+ *  pipes                ipcu_pipe_*
  *  looking              ipcu_list, ipcu_users, ipcu_limits
  *  removing             ipcu_remove, ipcu_remove_stale
  *
@@ -714,6 +715,104 @@ enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *name,
 				  const struct ipcu_open *how);
 
 /* ---------------------------------------------------------------------- */
+/* Pipes                                                                   */
+/* ---------------------------------------------------------------------- */
+
+/*
+ * A stream of bytes between two processes, one at each end, through rings in shared memory. One session lasts from the
+ * first that opens it until the last that closes it, and then the pipe is gone. The end of the
+ * stream is what the writer says it is (ipcu_pipe_end, ipcu_pipe_finish), never what a dead or impatient writer leaves: that is
+ * IPCU_BROKEN. What was written before still comes through.
+ *
+ * Semantics as of pipe(7), but for that, and for the writer's knowing in the end that all was taken. One thread may
+ * write while another reads; each direction is for one thread at a time. A child of fork(2) has the memory, but is not at the
+ * end: it must not use the pipe. Waits inside these calls notice within half a second that the other end is gone; a caller that
+ * waits elsewhere asks with ipcu_pipe_check().
+ */
+typedef struct ipcu_pipe ipcu_pipe;
+
+enum ipcu_pipe_end {
+	IPCU_PIPE_WRITER = 0,
+	IPCU_PIPE_READER = 1,
+	IPCU_PIPE_CONNECT = 2 /* either end of a pipe that goes both ways */
+};
+
+/*
+ * Be at END of the pipe NAME. SIZE is the room in bytes for each direction, rounded up to whole pages of 4096, at most
+ * 1 GiB; 0: as it was made, or 1 MiB. If a former session is not quite over, waits until DEADLINE for its end. The caller
+ * gives *PIPE to ipcu_pipe_close().
+ *
+ * IPCU_OK; IPCU_NOT_NOW: the former session is not over; IPCU_CONFLICT also: somebody is at this end, or it has another
+ * SIZE, or other directions; IPCU_USAGE also: a raw key, or too large; IPCU_LIMIT: no memory; others as of names.
+ */
+enum ipcu_result ipcu_pipe_open(ipcu_pipe **pipe, const char *name, enum ipcu_pipe_end end, uint64_t size,
+				const struct ipcu_open *how, const struct timespec *deadline);
+
+/*
+ * Wait for the other end, which must be done before anything else. It may be called again after IPCU_NOT_NOW.
+ *
+ * IPCU_OK: it is there, or was; IPCU_NOT_NOW; IPCU_NOT_FOUND: the pipe was removed; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_pipe_meet(ipcu_pipe *pipe, const struct timespec *deadline);
+
+/*
+ * Leave, and release the handle. Unless ipcu_pipe_finish() was IPCU_OK, the other end gets IPCU_BROKEN. Who leaves last
+ * removes the pipe, if it is its owner or root; an owner whose other end is another user's waits two seconds for it to leave.
+ * The thread's last error stays as it was. NULL is allowed.
+ */
+void ipcu_pipe_close(ipcu_pipe *pipe);
+
+/*
+ * Wait until there is room, and tell where: at least one byte, *SIZE of them at *AT, in the pipe itself; never more than a quarter
+ * of it. ipcu_pipe_commit() sends the first SIZE bytes of them. Reserved again without that it is the same room.
+ *
+ * IPCU_OK; IPCU_NOT_NOW: full; IPCU_BROKEN: the other end is gone, or has damaged the pipe; IPCU_NOT_FOUND: it was
+ * removed; IPCU_USAGE: not a writing end, or ended.
+ */
+enum ipcu_result ipcu_pipe_reserve(ipcu_pipe *pipe, void **at, size_t *size, const struct timespec *deadline);
+void ipcu_pipe_commit(ipcu_pipe *pipe, size_t size);
+
+/*
+ * Wait until there is something to read, and tell where: *SIZE bytes at *AT, in the pipe itself, at most a quarter of it, which
+ * stay until ipcu_pipe_consume() gives the first SIZE bytes of them back. *SIZE 0 is the end of the stream, and that it is whole.
+ * The bytes are the other end's to change even while they are looked at: copy what must not.
+ *
+ * Results as of ipcu_pipe_reserve, but IPCU_NOT_NOW: empty.
+ */
+enum ipcu_result ipcu_pipe_peek(ipcu_pipe *pipe, const void **at, size_t *size, const struct timespec *deadline);
+void ipcu_pipe_consume(ipcu_pipe *pipe, size_t size);
+
+/* Write SIZE bytes; *WRITTEN is how many went in, whatever the result. Results as of ipcu_pipe_reserve. */
+enum ipcu_result ipcu_pipe_write(ipcu_pipe *pipe, const void *bytes, size_t size, size_t *written,
+				 const struct timespec *deadline);
+
+/* Read what is there, at most SIZE bytes and at least one; *GOT 0 is the end. Results as of ipcu_pipe_peek. */
+enum ipcu_result ipcu_pipe_read(ipcu_pipe *pipe, void *buffer, size_t size, size_t *got,
+				const struct timespec *deadline);
+
+/*
+ * Say that no more will be written: the other end reads to here, and then reads the end. Does not wait, and does nothing at an end
+ * that only reads.
+ */
+void ipcu_pipe_end(ipcu_pipe *pipe);
+
+/*
+ * End well: say that all that was read is in safety, if this end reads, which it must have done to the end; end the own
+ * stream, if it writes, and wait until the other end has called this too, and so has everything.
+ *
+ * IPCU_OK: both sides know; IPCU_NOT_NOW: not yet, call it again; IPCU_BROKEN: the other end is gone before it had
+ * everything; IPCU_USAGE: not read to the end; IPCU_NOT_FOUND: the pipe was removed.
+ */
+enum ipcu_result ipcu_pipe_finish(ipcu_pipe *pipe, const struct timespec *deadline);
+
+/*
+ * Whether the other end is there, or has ended well. For callers that wait elsewhere.
+ *
+ * IPCU_OK; IPCU_BROKEN; IPCU_NOT_FOUND: the pipe was removed.
+ */
+enum ipcu_result ipcu_pipe_check(ipcu_pipe *pipe);
+
+/* ---------------------------------------------------------------------- */
 /* Looking                                                                 */
 /* ---------------------------------------------------------------------- */
 
@@ -747,6 +846,8 @@ struct ipcu_info {
 	bool removed; /* it was, and goes with the last that has it attached */
 	pid_t creator_pid, last_pid;
 	int64_t attach_time, detach_time;
+	/* pipe: these, and bytes, bytes_max (of one direction) */
+	unsigned ends; /* bit 0: its writer, or first end, is there; bit 1: its reader, or second */
 };
 
 /* Return anything but IPCU_OK to end the listing with that result. */

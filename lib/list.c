@@ -11,6 +11,7 @@
 #include "error.h"
 #include "holder.h"
 #include "object.h"
+#include "pipe.h"
 #include "shm.h"
 
 static void fill_perm(struct ipcu_info *info, const struct ipc_perm *perm)
@@ -128,12 +129,12 @@ static bool see(struct seen *seen, enum ipcu_family family, int id)
 	return true;
 }
 
-/* The lock of a memory belongs to its name too. */
-static bool see_lock(struct seen *seen, const struct ipcu_record *record)
+/* The lock of a memory and the ends of a pipe belong to its name too. */
+static bool see_set(struct seen *seen, const struct ipcu_record *record, uid_t owner)
 {
-	int id = record->kind == IPCU_KIND_MEMORY
-			 ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK])
-			 : -1;
+	int id = record->kind == IPCU_KIND_MEMORY ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK])
+		 : record->kind == IPCU_KIND_PIPE ? ipcu_pipe_set(record->key, owner)
+						  : -1;
 
 	return id < 0 || see(seen, IPCU_FAMILY_SET, id);
 }
@@ -174,7 +175,7 @@ static enum ipcu_result list_names(uid_t user, ipcu_list_fn fn, void *context, s
 			continue;
 		describe(&info, &registry, name, &record);
 		if (!info.gone && seen &&
-		    (!see(seen, family_of(&record), info.id) || !see_lock(seen, &record)))
+		    (!see(seen, family_of(&record), info.id) || !see_set(seen, &record, user)))
 			result = ipcu_fail_call("malloc", ENOMEM, "cannot list");
 		else
 			result = fn(&info, context);

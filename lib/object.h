@@ -50,6 +50,7 @@ const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind);
 
 extern const struct ipcu_kind_ops ipcu_barrier_ops;
 extern const struct ipcu_kind_ops ipcu_event_ops;
+extern const struct ipcu_kind_ops ipcu_pipe_ops;
 extern const struct ipcu_kind_ops ipcu_queue_ops;
 extern const struct ipcu_kind_ops ipcu_sem_ops;
 extern const struct ipcu_kind_ops ipcu_shm_ops;

@@ -68,8 +68,8 @@ enum ipcu_result ipcu_steps_open(struct ipcu_object *object, const struct ipcu_k
 	if (result != IPCU_OK)
 		return result;
 	if (name.form != IPCU_NAME_PLAIN) {
-		ipcu_fail(IPCU_USAGE, "%s has a NAME, not a key",
-			  ops->kind == IPCU_KIND_EVENT ? "an event" : "a barrier");
+		ipcu_fail(IPCU_USAGE, "%s %s has a NAME, not a key",
+			  ops->kind == IPCU_KIND_EVENT ? "an" : "a", ipcu_kind_name(ops->kind));
 		ipcu_hint(
 			"key:, id: and ftok: reach objects of other programs, and those have none");
 		return IPCU_USAGE;

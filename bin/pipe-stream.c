@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ * pipe-stream.c - standard input into a pipe, and out of it to standard output
+ *
+ * read(2) straight into the pipe's memory and write(2) straight out of it: two copies where a FIFO makes four. A thread that
+ * sleeps in one of them would not notice that the other end died, so a timer takes each thread out of it a few times a
+ * second to look. Both ways at once is two threads, one a direction.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli-interrupt.h"
+#include "pipe-stream.h"
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+struct stream {
+	ipcu_pipe *pipe;
+	const struct cli_options *options;
+	const char *name;
+	_Atomic bool failed; /* one direction has, so the other one stops too */
+	_Atomic uint64_t bytes;
+	int writing; /* both ways: what that direction came to */
+	struct cli_progress progress;
+};
+
+/* Take this thread out of whatever it sleeps in, again and again. False with errno. */
+static bool tick_this_thread(void)
+{
+	struct itimerspec when = { .it_interval = { 0, CLI_PROGRESS_TICK * 1000000 },
+				   .it_value = { 0, CLI_PROGRESS_TICK * 1000000 } };
+	struct sigevent event;
+	timer_t timer;
+
+	memset(&event, 0, sizeof(event));
+	event.sigev_notify = SIGEV_THREAD_ID;
+	event.sigev_signo = SIGALRM;
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	return timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_settime(timer, 0, &when, NULL) == 0;
+}
+
+/* ---- failing -------------------------------------------------------------- */
+
+static bool stopped(struct stream *stream)
+{
+	return cli_interrupted() || atomic_load(&stream->failed);
+}
+
+/* Whether RESULT only means that a signal came, and not one that ends us. */
+static bool was_tick(struct stream *stream, enum ipcu_result result)
+{
+	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !stopped(stream);
+}
+
+/* Of the two directions, only the first that fails has a reason of its own. */
+static int fail(struct stream *stream, enum ipcu_result result)
+{
+	if (!atomic_exchange(&stream->failed, true) && !cli_interrupted())
+		return cli_status(stream->options, stream->name, result);
+	return IPCU_SYSTEM;
+}
+
+static int fail_io(struct stream *stream, const char *what, int errnum)
+{
+	if (!atomic_exchange(&stream->failed, true) && !cli_interrupted())
+		cli_complain(stream->options, stream->name, NULL, "%s: %s: the stream is cut", what, strerror(errnum));
+	return IPCU_SYSTEM;
+}
+
+static void moved(struct stream *stream, size_t size)
+{
+	uint64_t bytes = atomic_fetch_add(&stream->bytes, size) + size;
+
+	cli_progress(&stream->progress, -1, bytes, false);
+}
+
+/* After read(2) or write(2) was interrupted: IPCU_OK, go on. */
+static enum ipcu_result look(struct stream *stream)
+{
+	cli_progress(&stream->progress, -1, atomic_load(&stream->bytes), false);
+	return ipcu_pipe_check(stream->pipe);
+}
+
+/* ---- moving --------------------------------------------------------------- */
+
+static int from_stdin(struct stream *stream)
+{
+	while (!stopped(stream)) {
+		enum ipcu_result result;
+		size_t room;
+		ssize_t got;
+		void *at;
+
+		result = ipcu_pipe_reserve(stream->pipe, &at, &room, NULL);
+		if (was_tick(stream, result))
+			continue;
+		if (result != IPCU_OK)
+			return fail(stream, result);
+		got = read(STDIN_FILENO, at, room);
+		if (got == 0) {
+			ipcu_pipe_end(stream->pipe);
+			return IPCU_OK;
+		}
+		if (got > 0) {
+			ipcu_pipe_commit(stream->pipe, (size_t)got);
+			moved(stream, (size_t)got);
+			continue;
+		}
+		if (errno != EINTR)
+			return fail_io(stream, "cannot read standard input", errno);
+		result = look(stream);
+		if (result != IPCU_OK)
+			return fail(stream, result);
+	}
+	return IPCU_SYSTEM;
+}
+
+static int to_stdout(struct stream *stream)
+{
+	while (!stopped(stream)) {
+		enum ipcu_result result;
+		const void *at;
+		size_t size;
+		ssize_t put;
+
+		result = ipcu_pipe_peek(stream->pipe, &at, &size, NULL);
+		if (was_tick(stream, result))
+			continue;
+		if (result != IPCU_OK)
+			return fail(stream, result);
+		if (size == 0)
+			return IPCU_OK;
+		put = write(STDOUT_FILENO, at, size);
+		if (put >= 0) {
+			ipcu_pipe_consume(stream->pipe, (size_t)put);
+			moved(stream, (size_t)put);
+			continue;
+		}
+		if (errno != EINTR)
+			return fail_io(stream, "write error", errno);
+		result = look(stream);
+		if (result != IPCU_OK)
+			return fail(stream, result);
+	}
+	return IPCU_SYSTEM;
+}
+
+static void *other_direction(void *argument)
+{
+	struct stream *stream = argument;
+
+	stream->writing = tick_this_thread() ? from_stdin(stream) : fail_io(stream, "timer_create", errno);
+	return NULL;
+}
+
+static int both_ways(struct stream *stream)
+{
+	pthread_t thread;
+	int status, error = pthread_create(&thread, NULL, other_direction, stream);
+
+	if (error)
+		return fail_io(stream, "pthread_create", error);
+	status = to_stdout(stream);
+	pthread_join(thread, NULL);
+	return status ? status : stream->writing;
+}
+
+int pipe_stream(ipcu_pipe *pipe, const struct cli_options *options, const char *name, enum ipcu_pipe_end end,
+		enum cli_progress_when progress)
+{
+	struct stream stream = { .pipe = pipe, .options = options, .name = name };
+	enum ipcu_result result;
+	int status;
+
+	cli_progress_start(&stream.progress, progress);
+	if (!tick_this_thread())
+		return fail_io(&stream, "timer_create", errno);
+	status = end == IPCU_PIPE_CONNECT  ? both_ways(&stream)
+		 : end == IPCU_PIPE_WRITER ? from_stdin(&stream)
+					   : to_stdout(&stream);
+	if (status == IPCU_OK) {
+		do
+			result = ipcu_pipe_finish(pipe, NULL);
+		while (was_tick(&stream, result));
+		if (result != IPCU_OK)
+			status = fail(&stream, result);
+	}
+	cli_progress(&stream.progress, -1, atomic_load(&stream.bytes), true);
+	if (options->verbose && !options->quiet && status == IPCU_OK)
+		fprintf(stderr, "%s: %s: %llu bytes\n", options->command, name,
+			(unsigned long long)atomic_load(&stream.bytes));
+	return status;
+}

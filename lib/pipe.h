@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ * pipe.h - the parts of a pipe
+ */
+#ifndef PIPE_H
+#define PIPE_H
+
+#include <stdatomic.h>
+
+#include "object.h"
+
+/* What a record's definition says of a pipe. */
+enum {
+	IPCU_PIPE_CAPACITY, /* bytes that each ring has room for */
+	IPCU_PIPE_RINGS	    /* 1: from the first end to the second; 2: both ways */
+};
+
+/*
+ * One direction. A position counts all bytes since the beginning; its word is twice that, plus one at the end. So the
+ * low half of a word, which a sleeper sleeps on, changes with everything that could wake it.
+ */
+struct ipcu_pipe_ring {
+	_Alignas(64) _Atomic uint64_t written; /* by the writer alone; + 1: no more will come */
+	_Atomic uint32_t reader_asleep;	       /* 1: or was */
+	_Alignas(64) _Atomic uint64_t taken;   /* by the reader alone; + 1: it has all, and in safety */
+	_Atomic uint32_t writer_asleep;
+};
+
+/* The first page of the segment; the rings' bytes follow. All zero is that of a new pipe. */
+#define IPCU_PIPE_HEAD 4096
+struct ipcu_pipe_head {
+	struct ipcu_pipe_ring rings[2];
+	/* Of the ends. Only told to people, but for one courtesy in pipe.c. */
+	_Alignas(64) _Atomic uint32_t pid[2];
+	_Atomic uint32_t uid[2];
+};
+_Static_assert(sizeof(struct ipcu_pipe_head) == 320, "the layout is shared between processes");
+
+struct ipcu_pipe {
+	struct ipcu_object object;
+	int set;	      /* pipe.c: who is there */
+	unsigned end;	      /* 0 or 1 */
+	bool present;	      /* and not yet left */
+	bool met;	      /* the other one was there too */
+	size_t capacity;      /* of a ring */
+	struct ipcu_pipe_head *head;
+	struct ipcu_pipe_ring *out, *in; /* NULL: not in this direction */
+	unsigned char *out_bytes, *in_bytes;
+	uint64_t written, taken; /* what the peer cannot change under us */
+	bool ended;	     /* our stream */
+	bool at_end;	     /* of the other's */
+};
+
+/* Whether the other end is there now. IPCU_NOT_FOUND: the pipe was removed. */
+enum ipcu_result ipcu_pipe_other(const ipcu_pipe *pipe, bool *there);
+
+/* Wake whoever sleeps on the word POSITION, whose sleepers ASLEEP tells of. */
+void ipcu_pipe_wake(_Atomic uint64_t *position, _Atomic uint32_t *asleep);
+
+/* The set that says who is at the ends of OWNER's pipe with KEY, or -1 with errno; EEXIST: it is another program's. */
+int ipcu_pipe_set(key_t key, uid_t owner);
+
+#endif
