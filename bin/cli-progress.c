@@ -29,8 +29,8 @@ bool cli_progress_start(struct cli_progress *progress, enum cli_progress_when wh
 {
 	clock_gettime(CLOCK_MONOTONIC, &progress->started);
 	progress->shown = progress->started;
-	progress->on = when == CLI_PROGRESS_ALWAYS ||
-				 (when == CLI_PROGRESS_AUTO && isatty(STDERR_FILENO));
+	progress->on =
+		when == CLI_PROGRESS_ALWAYS || (when == CLI_PROGRESS_AUTO && isatty(STDERR_FILENO));
 	return progress->on;
 }
 
@@ -59,9 +59,11 @@ void cli_progress(struct cli_progress *progress, int64_t messages, uint64_t byte
 	if (terminal)
 		fputc('\r', stderr);
 	if (messages >= 0)
-		fprintf(stderr, "%lld messages, %.1f MiB, %.0f messages/s, %.1f MiB/s", (long long)messages,
-			(double)bytes / MIB, (double)messages / seconds, (double)bytes / MIB / seconds);
+		fprintf(stderr, "%lld messages, %.1f MiB, %.0f messages/s, %.1f MiB/s",
+			(long long)messages, (double)bytes / MIB, (double)messages / seconds,
+			(double)bytes / MIB / seconds);
 	else
-		fprintf(stderr, "%.1f MiB, %.1f MiB/s", (double)bytes / MIB, (double)bytes / MIB / seconds);
+		fprintf(stderr, "%.1f MiB, %.1f MiB/s", (double)bytes / MIB,
+			(double)bytes / MIB / seconds);
 	fprintf(stderr, "%s%s", terminal ? "\033[K" : "", terminal && !last ? "" : "\n");
 }

@@ -19,7 +19,8 @@ struct cli_progress {
 };
 
 /* The argument of --progress, which may be NULL, into *WHEN; EINVAL after saying why not. */
-error_t cli_parse_progress(struct argp_state *state, const char *text, enum cli_progress_when *when);
+error_t cli_parse_progress(struct argp_state *state, const char *text,
+			   enum cli_progress_when *when);
 
 /* From now on, if WHEN says so: auto is if stderr is a terminal. Whether it does. */
 bool cli_progress_start(struct cli_progress *progress, enum cli_progress_when when);

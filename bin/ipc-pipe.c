@@ -21,7 +21,8 @@ struct options {
 
 static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "The pipe:", 1 },
-	{ "size", KEY_SIZE, "SIZE", 0, "room for that many bytes, if it is created here (default 1M)", 1 },
+	{ "size", KEY_SIZE, "SIZE", 0,
+	  "room for that many bytes, if it is created here (default 1M)", 1 },
 	{ "progress", CLI_PROGRESS, "WHEN", OPTION_ARG_OPTIONAL,
 	  "bytes and rate on stderr, if stderr is a terminal (auto), always or never", 4 },
 	{ 0 },
@@ -76,7 +77,8 @@ static int stream(const struct options *options, enum ipcu_pipe_end end)
 	int status;
 
 	do
-		result = ipcu_pipe_open(&pipe, options->name, end, options->size, &options->common.open, deadline);
+		result = ipcu_pipe_open(&pipe, options->name, end, options->size,
+					&options->common.open, deadline);
 	while (again(result));
 	if (result == IPCU_OK) {
 		do
@@ -93,9 +95,10 @@ static int stream(const struct options *options, enum ipcu_pipe_end end)
 
 static int run(int argc, char **argv, enum ipcu_pipe_end end, const char *doc)
 {
-	static const struct argp_child children[] = {
-		{ &cli_waiting, 0, NULL, 0 }, { &cli_creating, 0, NULL, 0 }, { &cli_standard, 0, NULL, 0 }, { 0 }
-	};
+	static const struct argp_child children[] = { { &cli_waiting, 0, NULL, 0 },
+						      { &cli_creating, 0, NULL, 0 },
+						      { &cli_standard, 0, NULL, 0 },
+						      { 0 } };
 	const struct argp argp = { table, parse, "NAME", doc, children, NULL, NULL };
 	struct options options = { .name = NULL };
 	int status = cli_parse_verb(&argp, "ipc-pipe", argc, argv, &options.common, &options);
@@ -110,31 +113,33 @@ static int run(int argc, char **argv, enum ipcu_pipe_end end, const char *doc)
 
 static int pipe_write(int argc, char **argv)
 {
-	return run(argc, argv, IPCU_PIPE_WRITER,
-		   "Write stdin into a pipe. Done is done: the reader has it all." CLI_EXIT_STATUSES);
+	return run(
+		argc, argv, IPCU_PIPE_WRITER,
+		"Write stdin into a pipe. Done is done: the reader has it all." CLI_EXIT_STATUSES);
 }
 
 static int pipe_read(int argc, char **argv)
 {
-	return run(argc, argv, IPCU_PIPE_READER,
-		   "Write to stdout what comes through a pipe. Done is done: it was all." CLI_EXIT_STATUSES);
+	return run(
+		argc, argv, IPCU_PIPE_READER,
+		"Write to stdout what comes through a pipe. Done is done: it was all." CLI_EXIT_STATUSES);
 }
 
 static int pipe_connect(int argc, char **argv)
 {
-	return run(argc, argv, IPCU_PIPE_CONNECT, "Be one of the two ends of a pipe that goes both ways." CLI_EXIT_STATUSES);
+	return run(argc, argv, IPCU_PIPE_CONNECT,
+		   "Be one of the two ends of a pipe that goes both ways." CLI_EXIT_STATUSES);
 }
 
-static const struct cli_verb verbs[] = {
-	{ "write", pipe_write, "from stdin into a pipe" },
-	{ "read", pipe_read, "from a pipe to stdout" },
-	{ "connect", pipe_connect, "both ways at once" },
-	{ 0 }
-};
+static const struct cli_verb verbs[] = { { "write", pipe_write, "from stdin into a pipe" },
+					 { "read", pipe_read, "from a pipe to stdout" },
+					 { "connect", pipe_connect, "both ways at once" },
+					 { 0 } };
 
 int ipc_pipe(int argc, char **argv);
 
 int ipc_pipe(int argc, char **argv)
 {
-	return cli_verbs("ipc-pipe", verbs, "A stream of bytes between two processes." CLI_EXIT_STATUSES, argc, argv);
+	return cli_verbs("ipc-pipe", verbs,
+			 "A stream of bytes between two processes." CLI_EXIT_STATUSES, argc, argv);
 }

@@ -46,7 +46,8 @@ static bool tick_this_thread(void)
 	event.sigev_notify = SIGEV_THREAD_ID;
 	event.sigev_signo = SIGALRM;
 	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	return timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_settime(timer, 0, &when, NULL) == 0;
+	return timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
+	       timer_settime(timer, 0, &when, NULL) == 0;
 }
 
 /* ---- failing -------------------------------------------------------------- */
@@ -73,7 +74,8 @@ static int fail(struct stream *stream, enum ipcu_result result)
 static int fail_io(struct stream *stream, const char *what, int errnum)
 {
 	if (!atomic_exchange(&stream->failed, true) && !cli_interrupted())
-		cli_complain(stream->options, stream->name, NULL, "%s: %s: the stream is cut", what, strerror(errnum));
+		cli_complain(stream->options, stream->name, NULL, "%s: %s: the stream is cut", what,
+			     strerror(errnum));
 	return IPCU_SYSTEM;
 }
 
@@ -159,7 +161,8 @@ static void *other_direction(void *argument)
 {
 	struct stream *stream = argument;
 
-	stream->writing = tick_this_thread() ? from_stdin(stream) : fail_io(stream, "timer_create", errno);
+	stream->writing =
+		tick_this_thread() ? from_stdin(stream) : fail_io(stream, "timer_create", errno);
 	return NULL;
 }
 
@@ -175,8 +178,8 @@ static int both_ways(struct stream *stream)
 	return status ? status : stream->writing;
 }
 
-int pipe_stream(ipcu_pipe *pipe, const struct cli_options *options, const char *name, enum ipcu_pipe_end end,
-		enum cli_progress_when progress)
+int pipe_stream(ipcu_pipe *pipe, const struct cli_options *options, const char *name,
+		enum ipcu_pipe_end end, enum cli_progress_when progress)
 {
 	struct stream stream = { .pipe = pipe, .options = options, .name = name };
 	enum ipcu_result result;

@@ -58,4 +58,4 @@ _ipcutils() {
 	esac
 }
 
-complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-sem ipc-send ipc-shm
+complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc-send ipc-shm

@@ -18,7 +18,7 @@ function __ipcutils_in_command
     contains -- -- (commandline -opc)
 end
 
-for command in ipc-barrier ipc-event ipc-ls ipc-recv ipc-rm ipc-sem ipc-send ipc-shm
+for command in ipc-barrier ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc-send ipc-shm
     complete -c $command -f
     complete -c $command -n 'not __ipcutils_in_command; and __ipcutils_wants_option' -a '(__ipcutils_options)'
     complete -c $command -n 'not __ipcutils_in_command; and not __ipcutils_wants_option' -a '(__ipcutils_names)'

@@ -745,8 +745,9 @@ enum ipcu_pipe_end {
  * IPCU_OK; IPCU_NOT_NOW: the former session is not over; IPCU_CONFLICT also: somebody is at this end, or it has another
  * SIZE, or other directions; IPCU_USAGE also: a raw key, or too large; IPCU_LIMIT: no memory; others as of names.
  */
-enum ipcu_result ipcu_pipe_open(ipcu_pipe **pipe, const char *name, enum ipcu_pipe_end end, uint64_t size,
-				const struct ipcu_open *how, const struct timespec *deadline);
+enum ipcu_result ipcu_pipe_open(ipcu_pipe **pipe, const char *name, enum ipcu_pipe_end end,
+				uint64_t size, const struct ipcu_open *how,
+				const struct timespec *deadline);
 
 /*
  * Wait for the other end, which must be done before anything else. It may be called again after IPCU_NOT_NOW.
@@ -769,7 +770,8 @@ void ipcu_pipe_close(ipcu_pipe *pipe);
  * IPCU_OK; IPCU_NOT_NOW: full; IPCU_BROKEN: the other end is gone, or has damaged the pipe; IPCU_NOT_FOUND: it was
  * removed; IPCU_USAGE: not a writing end, or ended.
  */
-enum ipcu_result ipcu_pipe_reserve(ipcu_pipe *pipe, void **at, size_t *size, const struct timespec *deadline);
+enum ipcu_result ipcu_pipe_reserve(ipcu_pipe *pipe, void **at, size_t *size,
+				   const struct timespec *deadline);
 void ipcu_pipe_commit(ipcu_pipe *pipe, size_t size);
 
 /*
@@ -779,7 +781,8 @@ void ipcu_pipe_commit(ipcu_pipe *pipe, size_t size);
  *
  * Results as of ipcu_pipe_reserve, but IPCU_NOT_NOW: empty.
  */
-enum ipcu_result ipcu_pipe_peek(ipcu_pipe *pipe, const void **at, size_t *size, const struct timespec *deadline);
+enum ipcu_result ipcu_pipe_peek(ipcu_pipe *pipe, const void **at, size_t *size,
+				const struct timespec *deadline);
 void ipcu_pipe_consume(ipcu_pipe *pipe, size_t size);
 
 /* Write SIZE bytes; *WRITTEN is how many went in, whatever the result. Results as of ipcu_pipe_reserve. */

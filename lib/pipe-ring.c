@@ -56,7 +56,8 @@ static enum ipcu_result cut(bool writing)
 static enum ipcu_result damaged(void)
 {
 	ipcu_fail(IPCU_BROKEN, "the pipe is damaged: the other end claims what cannot be");
-	ipcu_hint("somebody who may write its memory has changed it; what came through is not the whole");
+	ipcu_hint(
+		"somebody who may write its memory has changed it; what came through is not the whole");
 	return IPCU_BROKEN;
 }
 
@@ -126,7 +127,7 @@ enum ipcu_result ipcu_pipe_reserve(ipcu_pipe *pipe, void **at, size_t *size,
 
 	if (!pipe->met || !pipe->out || pipe->ended)
 		return ipcu_fail(IPCU_USAGE, "cannot write: %s",
-				 !pipe->met   ? "the other end was not waited for"
+				 !pipe->met  ? "the other end was not waited for"
 				 : pipe->out ? "its end was said already"
 					     : "this is the reading end");
 	for (;;) {
@@ -136,7 +137,8 @@ enum ipcu_result ipcu_pipe_reserve(ipcu_pipe *pipe, void **at, size_t *size,
 			return result;
 		if (used < pipe->capacity)
 			break;
-		result = sleep_on(pipe, &pipe->out->taken, taken, &pipe->out->writer_asleep, true, deadline);
+		result = sleep_on(pipe, &pipe->out->taken, taken, &pipe->out->writer_asleep, true,
+				  deadline);
 		if (result != IPCU_OK)
 			return result;
 	}
@@ -189,7 +191,8 @@ enum ipcu_result ipcu_pipe_peek(ipcu_pipe *pipe, const void **at, size_t *size,
 
 	if (!pipe->met || !pipe->in)
 		return ipcu_fail(IPCU_USAGE, "cannot read: %s",
-				 pipe->met ? "this is the writing end" : "the other end was not waited for");
+				 pipe->met ? "this is the writing end"
+					   : "the other end was not waited for");
 	for (;;) {
 		written = atomic_load(&pipe->in->written);
 		available = written / 2 - pipe->taken;
@@ -198,7 +201,8 @@ enum ipcu_result ipcu_pipe_peek(ipcu_pipe *pipe, const void **at, size_t *size,
 		pipe->at_end = !available && (written & ENDED);
 		if (available || pipe->at_end)
 			break;
-		result = sleep_on(pipe, &pipe->in->written, written, &pipe->in->reader_asleep, false, deadline);
+		result = sleep_on(pipe, &pipe->in->written, written, &pipe->in->reader_asleep,
+				  false, deadline);
 		if (result != IPCU_OK)
 			return result;
 	}
@@ -267,7 +271,8 @@ enum ipcu_result ipcu_pipe_finish(ipcu_pipe *pipe, const struct timespec *deadli
 			break;
 		result = in_ring(pipe, taken, &used);
 		if (result == IPCU_OK)
-			result = sleep_on(pipe, &pipe->out->taken, taken, &pipe->out->writer_asleep, true, deadline);
+			result = sleep_on(pipe, &pipe->out->taken, taken, &pipe->out->writer_asleep,
+					  true, deadline);
 	}
 	return result;
 }

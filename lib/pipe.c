@@ -35,7 +35,12 @@
 #include "queue.h"
 #include "steps.h"
 
-enum { PRESENT = 0, JOINED = 2, CLOSING = 4, SEMAPHORES = 7 }; /* more than it needs, to be told from others */
+enum {
+	PRESENT = 0,
+	JOINED = 2,
+	CLOSING = 4,
+	SEMAPHORES = 7
+}; /* more than it needs, to be told from others */
 #define PAGE 4096
 #define CAPACITY_MAX (UINT64_C(1) << 30) /* pipe-ring.c: what half a word can count */
 #define CAPACITY_DEFAULT (UINT64_C(1) << 20)
@@ -47,7 +52,8 @@ enum { PRESENT = 0, JOINED = 2, CLOSING = 4, SEMAPHORES = 7 }; /* more than it n
 
 static size_t segment_size(const uint64_t definition[4])
 {
-	return IPCU_PIPE_HEAD + (size_t)(definition[IPCU_PIPE_CAPACITY] * definition[IPCU_PIPE_RINGS]);
+	return IPCU_PIPE_HEAD +
+	       (size_t)(definition[IPCU_PIPE_CAPACITY] * definition[IPCU_PIPE_RINGS]);
 }
 
 /* Whatever a registry says: there is such a pipe. */
@@ -55,7 +61,8 @@ static bool plausible(const uint64_t definition[4])
 {
 	uint64_t capacity = definition[IPCU_PIPE_CAPACITY], rings = definition[IPCU_PIPE_RINGS];
 
-	return capacity && capacity <= CAPACITY_MAX && capacity % PAGE == 0 && (rings == 1 || rings == 2);
+	return capacity && capacity <= CAPACITY_MAX && capacity % PAGE == 0 &&
+	       (rings == 1 || rings == 2);
 }
 
 static int create(key_t key, int flags, const uint64_t definition[4])
@@ -86,7 +93,8 @@ static enum ipcu_result init(int id, const uint64_t definition[4])
 		return ipcu_fail_call("shmctl", errno, "cannot create it");
 	if (semget(PERM_KEY(perm), SEMAPHORES, IPC_CREAT | IPC_EXCL | (int)(perm.mode & 0666)) >= 0)
 		return IPCU_OK;
-	return errno == EEXIST ? IPCU_CONFLICT : ipcu_fail_call("semget", errno, "cannot create it");
+	return errno == EEXIST ? IPCU_CONFLICT
+			       : ipcu_fail_call("semget", errno, "cannot create it");
 }
 
 static void remove_rest(uid_t owner, const struct ipcu_record *record)
@@ -176,7 +184,8 @@ static bool is_over(const unsigned short values[SEMAPHORES])
 }
 
 /* Wait until those of the last session have left, and forget them. 0 or an errno; EAGAIN also if somebody was faster. */
-static int clear(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES], const struct timespec *deadline)
+static int clear(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES],
+		 const struct timespec *deadline)
 {
 	struct ipcu_steps steps = { .count = 0 };
 
@@ -215,7 +224,8 @@ static enum ipcu_result occupied(const ipcu_pipe *pipe, unsigned wanted)
 	if (wanted == ANY_END)
 		ipcu_fail(IPCU_CONFLICT, "%s: processes %u and %u", what[wanted], first,
 			  atomic_load(&pipe->head->pid[1]));
-	ipcu_hint("a pipe is for two processes: take another NAME, or a queue, which is for any number");
+	ipcu_hint(
+		"a pipe is for two processes: take another NAME, or a queue, which is for any number");
 	return IPCU_CONFLICT;
 }
 
@@ -223,7 +233,8 @@ static enum ipcu_result occupied(const ipcu_pipe *pipe, unsigned wanted)
 static unsigned choose(unsigned wanted, const unsigned short values[SEMAPHORES])
 {
 	for (unsigned end = 0; end < 2; end++)
-		if ((wanted == end || wanted == ANY_END) && !values[PRESENT + end] && !values[JOINED + end])
+		if ((wanted == end || wanted == ANY_END) && !values[PRESENT + end] &&
+		    !values[JOINED + end])
 			return end;
 	return ANY_END;
 }
@@ -404,20 +415,24 @@ void ipcu_pipe_close(ipcu_pipe *pipe)
 
 /* ---- opening -------------------------------------------------------------- */
 
-static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t wanted[4], bool any_size)
+static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t wanted[4],
+					 bool any_size)
 {
 	const uint64_t *there = pipe->object.definition;
 
 	if (!plausible(there))
 		return ipcu_fail(IPCU_SYSTEM, "the registry is damaged: it has no such pipe");
 	if (there[IPCU_PIPE_RINGS] != wanted[IPCU_PIPE_RINGS]) {
-		ipcu_fail(IPCU_CONFLICT, there[IPCU_PIPE_RINGS] == 2 ? "it goes both ways" : "it goes one way only");
-		ipcu_hint("ipc-pipe %s", there[IPCU_PIPE_RINGS] == 2 ? "connect is for it" : "read and write are for it");
+		ipcu_fail(IPCU_CONFLICT, there[IPCU_PIPE_RINGS] == 2 ? "it goes both ways"
+								     : "it goes one way only");
+		ipcu_hint("ipc-pipe %s", there[IPCU_PIPE_RINGS] == 2 ? "connect is for it"
+								     : "read and write are for it");
 		return IPCU_CONFLICT;
 	}
 	if (any_size || there[IPCU_PIPE_CAPACITY] == wanted[IPCU_PIPE_CAPACITY])
 		return IPCU_OK;
-	ipcu_fail(IPCU_CONFLICT, "it was made with --size=%llu", (unsigned long long)there[IPCU_PIPE_CAPACITY]);
+	ipcu_fail(IPCU_CONFLICT, "it was made with --size=%llu",
+		  (unsigned long long)there[IPCU_PIPE_CAPACITY]);
 	ipcu_hint("whoever comes first says how large it is; if nobody uses it, ipc-rm removes it");
 	return IPCU_CONFLICT;
 }
@@ -452,7 +467,8 @@ static enum ipcu_result open_once(ipcu_pipe *pipe, const char *name, unsigned wa
 				  const uint64_t definition[4], const struct ipcu_open *how,
 				  const struct timespec *deadline, bool *again)
 {
-	enum ipcu_result result = ipcu_steps_open(&pipe->object, &ipcu_pipe_ops, name, how, definition);
+	enum ipcu_result result =
+		ipcu_steps_open(&pipe->object, &ipcu_pipe_ops, name, how, definition);
 
 	*again = false;
 	if (result == IPCU_OK)
@@ -468,23 +484,27 @@ static enum ipcu_result open_once(ipcu_pipe *pipe, const char *name, unsigned wa
 	return result;
 }
 
-enum ipcu_result ipcu_pipe_open(ipcu_pipe **out, const char *name, enum ipcu_pipe_end end, uint64_t size,
-				const struct ipcu_open *how, const struct timespec *deadline)
+enum ipcu_result ipcu_pipe_open(ipcu_pipe **out, const char *name, enum ipcu_pipe_end end,
+				uint64_t size, const struct ipcu_open *how,
+				const struct timespec *deadline)
 {
-	uint64_t definition[4] = { size ? size : CAPACITY_DEFAULT, end == IPCU_PIPE_CONNECT ? 2 : 1 };
+	uint64_t definition[4] = { size ? size : CAPACITY_DEFAULT,
+				   end == IPCU_PIPE_CONNECT ? 2 : 1 };
 	enum ipcu_result result = IPCU_OK;
 	ipcu_pipe *pipe = NULL;
 	bool again = true;
 
 	if (size > CAPACITY_MAX)
-		return ipcu_fail(IPCU_USAGE, "a pipe has room for %llu bytes at most", (unsigned long long)CAPACITY_MAX);
+		return ipcu_fail(IPCU_USAGE, "a pipe has room for %llu bytes at most",
+				 (unsigned long long)CAPACITY_MAX);
 	definition[IPCU_PIPE_CAPACITY] = (definition[IPCU_PIPE_CAPACITY] + PAGE - 1) / PAGE * PAGE;
 	for (int try = 0; again && try < TRIES; try++) {
 		ipcu_pipe_close(pipe);
 		pipe = calloc(1, sizeof(*pipe));
 		if (!pipe)
 			return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
-		result = open_once(pipe, name, (unsigned)end, size == 0, definition, how, deadline, &again);
+		result = open_once(pipe, name, (unsigned)end, size == 0, definition, how, deadline,
+				   &again);
 	}
 	if (again) {
 		result = ipcu_fail(IPCU_SYSTEM, "the pipe is damaged: a part of it is gone");

@@ -21,7 +21,8 @@ enum {
 struct ipcu_pipe_ring {
 	_Alignas(64) _Atomic uint64_t written; /* by the writer alone; + 1: no more will come */
 	_Atomic uint32_t reader_asleep;	       /* 1: or was */
-	_Alignas(64) _Atomic uint64_t taken;   /* by the reader alone; + 1: it has all, and in safety */
+	_Alignas(64) _Atomic uint64_t
+		taken; /* by the reader alone; + 1: it has all, and in safety */
 	_Atomic uint32_t writer_asleep;
 };
 
@@ -37,17 +38,17 @@ _Static_assert(sizeof(struct ipcu_pipe_head) == 320, "the layout is shared betwe
 
 struct ipcu_pipe {
 	struct ipcu_object object;
-	int set;	      /* pipe.c: who is there */
-	unsigned end;	      /* 0 or 1 */
-	bool present;	      /* and not yet left */
-	bool met;	      /* the other one was there too */
-	size_t capacity;      /* of a ring */
+	int set;	 /* pipe.c: who is there */
+	unsigned end;	 /* 0 or 1 */
+	bool present;	 /* and not yet left */
+	bool met;	 /* the other one was there too */
+	size_t capacity; /* of a ring */
 	struct ipcu_pipe_head *head;
 	struct ipcu_pipe_ring *out, *in; /* NULL: not in this direction */
 	unsigned char *out_bytes, *in_bytes;
 	uint64_t written, taken; /* what the peer cannot change under us */
-	bool ended;	     /* our stream */
-	bool at_end;	     /* of the other's */
+	bool ended;		 /* our stream */
+	bool at_end;		 /* of the other's */
 };
 
 /* Whether the other end is there now. IPCU_NOT_FOUND: the pipe was removed. */

@@ -26,9 +26,9 @@ teardown() {
 }
 
 # Run in the background; its process is $! and is ended by teardown. File descriptor 3
-# is bats' own and would keep it waiting.
+# is bats' own and would keep it waiting. Without "<&0" its stdin were /dev/null.
 background() {
-	"$@" 3>&- &
+	"$@" <&0 3>&- &
 	CHILDREN+=($!)
 }
 
