@@ -3,7 +3,8 @@
  *
  * One writes, one reads, so each position has one writer, and no lock is needed. Who has nothing to do says that it
  * sleeps, looks once more, and sleeps on the other's position. Who moves its own position looks then whether the other
- * sleeps. Both are seq_cst: one of the two sees the other. The model is tests/model/pipe.pml.
+ * sleeps. Both are seq_cst: one of the two sees the other. The model is tests/model/pipe.pml; it found that who wakes
+ * a sleeper must not also forget it.
  *
  * A position can advance by no more than the capacity while its reader sleeps, and the capacity is far less than the
  * half word that is slept on can count, so an advance is never taken for none.
@@ -39,10 +40,8 @@ static void *low_half(_Atomic uint64_t *word)
 
 void ipcu_pipe_wake(_Atomic uint64_t *position, _Atomic uint32_t *asleep)
 {
-	if (!atomic_load(asleep))
-		return;
-	atomic_store(asleep, 0);
-	ipcu_futex_wake(low_half(position));
+	if (atomic_load(asleep))
+		ipcu_futex_wake(low_half(position));
 }
 
 static enum ipcu_result cut(bool writing)
@@ -61,36 +60,37 @@ static enum ipcu_result damaged(void)
 	return IPCU_BROKEN;
 }
 
-/* Wait until POSITION is no longer SEEN. */
+/* Wait until POSITION is no longer SEEN. Only the sleeper forgets that it sleeps: who wakes it might do so too late. */
 static enum ipcu_result sleep_on(const ipcu_pipe *pipe, _Atomic uint64_t *position, uint64_t seen,
 				 _Atomic uint32_t *asleep, bool writing,
 				 const struct timespec *deadline)
 {
-	for (;;) {
+	enum ipcu_result result = IPCU_OK;
+
+	atomic_store(asleep, 1);
+	while (result == IPCU_OK && atomic_load(position) == seen) {
 		struct timespec look = ipcu_deadline_in(LOOK_NANOSECONDS);
-		enum ipcu_result result;
 		bool there;
 		int errnum;
 
-		atomic_store(asleep, 1);
-		if (atomic_load(position) != seen)
-			return IPCU_OK;
-		if (deadline && ipcu_deadline_passed(deadline))
-			return ipcu_not_now(deadline == &ipcu_no_wait ? EAGAIN : ETIMEDOUT);
+		if (deadline && ipcu_deadline_passed(deadline)) {
+			result = ipcu_not_now(deadline == &ipcu_no_wait ? EAGAIN : ETIMEDOUT);
+			break;
+		}
 		errnum = ipcu_futex_wait(low_half(position), (uint32_t)seen,
 					 ipcu_deadline_earlier(deadline, &look));
 		if (atomic_load(position) != seen)
-			return IPCU_OK;
+			break;
 		/* Also when interrupted: a caller whose timer is faster than our look would never see it. */
 		result = ipcu_pipe_other(pipe, &there);
-		if (result != IPCU_OK)
-			return result;
 		/* It may have done its last between our look and its leaving. */
-		if (!there)
-			return atomic_load(position) != seen ? IPCU_OK : cut(writing);
-		if (errnum == EINTR)
-			return ipcu_not_now(EINTR);
+		if (result == IPCU_OK && !there && atomic_load(position) == seen)
+			result = cut(writing);
+		else if (result == IPCU_OK && there && errnum == EINTR)
+			result = ipcu_not_now(EINTR);
 	}
+	atomic_store(asleep, 0);
+	return result;
 }
 
 /* Our position is now POSITION; wake the other one. */
