@@ -29,8 +29,8 @@ struct stream {
 	const struct cli_options *options;
 	const char *name;
 	_Atomic bool failed; /* one direction has, so the other one stops too */
+	int status;	     /* why: of two directions that of the first to fail */
 	_Atomic uint64_t bytes;
-	int writing; /* both ways: what that direction came to */
 	struct cli_progress progress;
 };
 
@@ -64,19 +64,24 @@ static bool was_tick(struct stream *stream, enum ipcu_result result)
 }
 
 /* Of the two directions, only the first that fails has a reason of its own. */
-static int fail(struct stream *stream, enum ipcu_result result)
+static bool fail(struct stream *stream, enum ipcu_result result)
 {
-	if (!atomic_exchange(&stream->failed, true) && !cli_interrupted())
-		return cli_status(stream->options, stream->name, result);
-	return IPCU_SYSTEM;
+	if (!atomic_exchange(&stream->failed, true))
+		stream->status = cli_interrupted()
+					 ? IPCU_SYSTEM
+					 : cli_status(stream->options, stream->name, result);
+	return false;
 }
 
-static int fail_io(struct stream *stream, const char *what, int errnum)
+static bool fail_io(struct stream *stream, const char *what, int errnum)
 {
-	if (!atomic_exchange(&stream->failed, true) && !cli_interrupted())
-		cli_complain(stream->options, stream->name, NULL, "%s: %s: the stream is cut", what,
-			     strerror(errnum));
-	return IPCU_SYSTEM;
+	if (!atomic_exchange(&stream->failed, true)) {
+		stream->status = IPCU_SYSTEM;
+		if (!cli_interrupted())
+			cli_complain(stream->options, stream->name, NULL,
+				     "%s: %s: the stream is cut", what, strerror(errnum));
+	}
+	return false;
 }
 
 static void moved(struct stream *stream, size_t size)
@@ -95,7 +100,8 @@ static enum ipcu_result look(struct stream *stream)
 
 /* ---- moving --------------------------------------------------------------- */
 
-static int from_stdin(struct stream *stream)
+/* False if it failed. */
+static bool from_stdin(struct stream *stream)
 {
 	while (!stopped(stream)) {
 		enum ipcu_result result;
@@ -111,7 +117,7 @@ static int from_stdin(struct stream *stream)
 		got = read(STDIN_FILENO, at, room);
 		if (got == 0) {
 			ipcu_pipe_end(stream->pipe);
-			return IPCU_OK;
+			return true;
 		}
 		if (got > 0) {
 			ipcu_pipe_commit(stream->pipe, (size_t)got);
@@ -124,10 +130,10 @@ static int from_stdin(struct stream *stream)
 		if (result != IPCU_OK)
 			return fail(stream, result);
 	}
-	return IPCU_SYSTEM;
+	return false;
 }
 
-static int to_stdout(struct stream *stream)
+static bool to_stdout(struct stream *stream)
 {
 	while (!stopped(stream)) {
 		enum ipcu_result result;
@@ -141,7 +147,7 @@ static int to_stdout(struct stream *stream)
 		if (result != IPCU_OK)
 			return fail(stream, result);
 		if (size == 0)
-			return IPCU_OK;
+			return true;
 		put = write(STDOUT_FILENO, at, size);
 		if (put >= 0) {
 			ipcu_pipe_consume(stream->pipe, (size_t)put);
@@ -154,53 +160,62 @@ static int to_stdout(struct stream *stream)
 		if (result != IPCU_OK)
 			return fail(stream, result);
 	}
-	return IPCU_SYSTEM;
+	return false;
 }
 
-static void *other_direction(void *argument)
+static void *other_direction(void *stream)
 {
-	struct stream *stream = argument;
-
-	stream->writing =
-		tick_this_thread() ? from_stdin(stream) : fail_io(stream, "timer_create", errno);
+	if (!tick_this_thread())
+		fail_io(stream, "timer_create", errno);
+	else
+		from_stdin(stream);
 	return NULL;
 }
 
-static int both_ways(struct stream *stream)
+static bool both_ways(struct stream *stream)
 {
 	pthread_t thread;
-	int status, error = pthread_create(&thread, NULL, other_direction, stream);
+	int error = pthread_create(&thread, NULL, other_direction, stream);
 
 	if (error)
 		return fail_io(stream, "pthread_create", error);
-	status = to_stdout(stream);
+	to_stdout(stream);
 	pthread_join(thread, NULL);
-	return status ? status : stream->writing;
+	return !stopped(stream);
+}
+
+/* Everything is moved: end well. */
+static bool finish(struct stream *stream)
+{
+	enum ipcu_result result;
+
+	do
+		result = ipcu_pipe_finish(stream->pipe, NULL);
+	while (was_tick(stream, result));
+	return result == IPCU_OK || fail(stream, result);
 }
 
 int pipe_stream(ipcu_pipe *pipe, const struct cli_options *options, const char *name,
 		enum ipcu_pipe_end end, enum cli_progress_when progress)
 {
-	struct stream stream = { .pipe = pipe, .options = options, .name = name };
-	enum ipcu_result result;
-	int status;
+	struct stream stream = {
+		.pipe = pipe, .options = options, .name = name, .status = IPCU_SYSTEM
+	};
+	bool done;
 
 	cli_progress_start(&stream.progress, progress);
 	if (!tick_this_thread())
-		return fail_io(&stream, "timer_create", errno);
-	status = end == IPCU_PIPE_CONNECT  ? both_ways(&stream)
-		 : end == IPCU_PIPE_WRITER ? from_stdin(&stream)
-					   : to_stdout(&stream);
-	if (status == IPCU_OK) {
-		do
-			result = ipcu_pipe_finish(pipe, NULL);
-		while (was_tick(&stream, result));
-		if (result != IPCU_OK)
-			status = fail(&stream, result);
-	}
+		done = fail_io(&stream, "timer_create", errno);
+	else if (end == IPCU_PIPE_CONNECT)
+		done = both_ways(&stream);
+	else
+		done = end == IPCU_PIPE_WRITER ? from_stdin(&stream) : to_stdout(&stream);
+	done = done && finish(&stream);
 	cli_progress(&stream.progress, -1, atomic_load(&stream.bytes), true);
-	if (options->verbose && !options->quiet && status == IPCU_OK)
+	if (!done)
+		return stream.status;
+	if (options->verbose && !options->quiet)
 		fprintf(stderr, "%s: %s: %llu bytes\n", options->command, name,
 			(unsigned long long)atomic_load(&stream.bytes));
-	return status;
+	return IPCU_OK;
 }

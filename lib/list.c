@@ -132,7 +132,8 @@ static bool see(struct seen *seen, enum ipcu_family family, int id)
 /* The lock of a memory and the ends of a pipe belong to its name too. */
 static bool see_set(struct seen *seen, const struct ipcu_record *record, uid_t owner)
 {
-	int id = record->kind == IPCU_KIND_MEMORY ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK])
+	int id = record->kind == IPCU_KIND_MEMORY
+			 ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK])
 		 : record->kind == IPCU_KIND_PIPE ? ipcu_pipe_set(record->key, owner)
 						  : -1;
 

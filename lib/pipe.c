@@ -183,7 +183,10 @@ static bool is_over(const unsigned short values[SEMAPHORES])
 	return (values[JOINED] && !values[PRESENT]) || (values[JOINED + 1] && !values[PRESENT + 1]);
 }
 
-/* Wait until those of the last session have left, and forget them. 0 or an errno; EAGAIN also if somebody was faster. */
+/*
+ * Wait until those of the last session have left, and forget them. 0 or an errno; EAGAIN also if somebody was faster. Only
+ * who was there is waited for: somebody at an end that was empty is of the next session already.
+ */
 static int clear(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES],
 		 const struct timespec *deadline)
 {
@@ -191,7 +194,7 @@ static int clear(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES],
 
 	ipcu_step(&steps, CLOSING, 0, 0);
 	for (unsigned end = 0; end < 2; end++)
-		ipcu_step(&steps, PRESENT + end, 0, 0);
+		ipcu_step(&steps, PRESENT + end, 0, values[PRESENT + end] ? 0 : IPC_NOWAIT);
 	for (unsigned end = 0; end < 2; end++)
 		if (values[JOINED + end])
 			ipcu_step(&steps, JOINED + end, -1, IPC_NOWAIT);
@@ -433,8 +436,26 @@ static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t w
 		return IPCU_OK;
 	ipcu_fail(IPCU_CONFLICT, "it was made with --size=%llu",
 		  (unsigned long long)there[IPCU_PIPE_CAPACITY]);
-	ipcu_hint("whoever comes first says how large it is; if nobody uses it, ipc-rm removes it");
+	ipcu_hint("who comes first says how large it is");
 	return IPCU_CONFLICT;
+}
+
+/* If nobody is there, what was left by the killed is no reason for a conflict: remove it. False if somebody is. */
+static bool discard(ipcu_pipe *pipe)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	pipe->set = ipcu_pipe_set(pipe->object.key, pipe->object.owner);
+	if (pipe->set < 0 || !may_remove(geteuid(), pipe))
+		return false;
+	for (unsigned end = 0; end < 2; end++)
+		expect(&steps, PRESENT + end, 0);
+	ipcu_step(&steps, CLOSING, 0, IPC_NOWAIT);
+	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
+	if (ipcu_steps_do(pipe->set, &steps, NULL))
+		return false;
+	remove_all(pipe);
+	return true;
 }
 
 /* Attach both parts. IPCU_NOT_FOUND: it ended just now. */
@@ -471,10 +492,13 @@ static enum ipcu_result open_once(ipcu_pipe *pipe, const char *name, unsigned wa
 		ipcu_steps_open(&pipe->object, &ipcu_pipe_ops, name, how, definition);
 
 	*again = false;
-	if (result == IPCU_OK)
-		result = check_definition(pipe, definition, any_size);
 	if (result != IPCU_OK)
 		return result;
+	result = check_definition(pipe, definition, any_size);
+	if (result != IPCU_OK) {
+		*again = result == IPCU_CONFLICT && discard(pipe);
+		return result;
+	}
 	result = attach(pipe);
 	if (result == IPCU_OK)
 		result = come(pipe, wanted, deadline);

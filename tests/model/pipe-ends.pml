@@ -16,6 +16,7 @@
  * verify holds the ends | | -DNOCLAIM |
  * verify fails an end is taken although the last one there was not forgotten | -DBLIND_ENTER | -DNOCLAIM |
  * verify fails the last session is forgotten while somebody is in it | -DBLIND_CLEAR | -DNOCLAIM |
+ * verify fails who clears waits for those of the next session, too | -DBLIND_WAIT | -DNOCLAIM |
  * verify fails an end joins before its words are ready | -DHASTY_JOIN | -DNOCLAIM |
  * verify fails who leaves does not see in the same step whether it is the last | -DTWO_STEPS | -DNOCLAIM |
  * verify fails who comes does not wait for a removal | -DBLIND_CLOSING | -DNOCLAIM |
@@ -70,6 +71,8 @@ inline reopen()
 #else
 #define CLOSING closing
 #endif
+/* All who wanted that end are over. */
+#define NOBODY_COMES(e) (e == 0 -> over[0] && over[2] : over[1])
 #define STALE(e) (joined[e] && !present[e])
 
 #define end END(me)
@@ -93,7 +96,7 @@ inline leave_now()
 
 proctype party(byte me)
 {
-	bool seen_self, seen_other, seen_present;
+	bool seen_self, seen_there, seen_other, seen_present;
 
 	{
 	skip;
@@ -105,7 +108,7 @@ again:	skip;
 		atomic {
 			if
 			:: GONE -> goto again
-			:: else -> seen_self = joined[end]; seen_other = joined[1 - end]; seen_present = present[1 - end]
+			:: else -> seen_self = joined[end]; seen_there = present[end]; seen_other = joined[1 - end]; seen_present = present[1 - end]
 			fi;
 			if
 			:: present[end] && !STALE(1 - end) -> goto done /* a conflict */
@@ -113,7 +116,7 @@ again:	skip;
 			fi
 		}
 		if
-		:: (seen_self && !present[end]) || (seen_other && !seen_present) || (joined[end] && !present[end]) ->
+		:: (seen_self && !seen_there) || (seen_other && !seen_present) ->
 			/* clear */
 			atomic {
 #ifdef BLIND_CLEAR
@@ -124,9 +127,20 @@ again:	skip;
 #else
 				if
 				:: GONE -> goto again
-				:: !GONE && !CLOSING && !present[0] && !present[1] && joined[end] == seen_self && joined[1 - end] == seen_other ->
-					joined[0] = false; joined[1] = false
-				:: !GONE && !CLOSING && !present[0] && !present[1] && (joined[end] != seen_self || joined[1 - end] != seen_other)
+				:: !GONE && !CLOSING && !present[0] && !present[1] && (!seen_self || joined[end]) && (!seen_other || joined[1 - end]) ->
+					if
+					:: seen_self -> joined[end] = false
+					:: else
+					fi;
+					if
+					:: seen_other -> joined[1 - end] = false
+					:: else
+					fi
+				:: !GONE && !CLOSING && !present[0] && !present[1] && ((seen_self && !joined[end]) || (seen_other && !joined[1 - end]))
+#ifndef BLIND_WAIT
+				:: !GONE && !CLOSING && present[end] && !seen_there
+				:: !GONE && !CLOSING && present[1 - end] && !seen_present
+#endif
 				fi
 #endif
 			}
@@ -161,7 +175,7 @@ again:	skip;
 		if
 		:: GONE -> assert(false)
 		:: !GONE && joined[1 - end] -> met[me] = head[1 - end]; assert(met[me] != NOBODY && END(met[me]) != end)
-		:: !GONE && !joined[1 - end] && !present[1 - end] /* timed out */
+		:: !GONE && !joined[1 - end] && NOBODY_COMES(1 - end) /* timed out */
 		fi
 	}
 	/* the stream */
