@@ -13,7 +13,7 @@
  *	exit 0				wait for the owner's end
  *
  * Killed before "go on", the command leaves nothing behind; the owner's end
- * while it waits ends both. release ends the keeper with SIGTERM, and has ended only when the
+ * while it waits ends both. release ends the keeper with SIGKILL, for it may be stopped, and has ended only when the
  * kernel has given the units back.
  *
  * A script may be killed in the instant it calls: then the parent is who adopts orphans, init or
@@ -142,7 +142,7 @@ static void become_keeper(int socket, int owner)
 	struct sigaction action;
 	sigset_t none;
 
-	/* In a session of its own no terminal's signals reach it; release's must. */
+	/* In a session of its own no terminal's signals reach it; kill(1) still ends it. */
 	setsid();
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = SIG_DFL;
@@ -377,7 +377,7 @@ static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 	if (again.found.keeper != first->found.keeper)
 		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
 				   (int)first->pid);
-	else if (syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+	else if (syscall(SYS_pidfd_send_signal, keeper, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		result = ipcu_fail_call("pidfd_send_signal", errno,
 					"cannot end its keeper, process %d",
 					(int)first->found.keeper);

@@ -342,6 +342,28 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 	ipc-sem release -P $$ m
 }
 
+@test "stopped, an owner or a holder goes on holding; killed then, it gives back" {
+	background sleep 1000; owner=$!
+	ipc-sem acquire -P $owner m
+	kill -STOP $owner
+	busy m
+	kill -KILL $owner
+	until_true value_is m 1
+	hold m; holder=$!
+	until_true value_is m 0
+	kill -STOP $holder
+	busy m
+	kill -KILL $holder
+	until_true value_is m 1
+}
+
+@test "release ends a keeper that is stopped, too" {
+	ipc-sem acquire -P $$ m
+	kill -STOP "$(member m '.holders[0].keeper')"
+	timeout "$DEADLINE" ipc-sem release -P $$ m
+	value_is m 1
+}
+
 @test "several acquires: release gives the last one back" {
 	ipc-sem create m -c 10
 	for units in 1 2 4; do ipc-sem acquire -u $units -P $$ m; done

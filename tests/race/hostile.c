@@ -24,6 +24,7 @@
 static int sets[3];
 static unsigned short members[3];
 static unsigned short sound[3][64];
+static uint64_t sound_magic;
 static unsigned char *table, *memory;
 static size_t table_size, memory_size;
 
@@ -77,6 +78,10 @@ static void attack(unsigned seed)
 		write_set(&seed);
 		if (rand_r(&seed) % 2)
 			write_memory(table, rand_r(&seed) % 8 ? FRONT : table_size, &seed);
+		if (rand_r(&seed) %
+		    2) /* how many there are; and the magic, so that calls come far */
+			memset(table + 8, rand_r(&seed) % 256, 4);
+		memcpy(table, &sound_magic, sizeof(sound_magic));
 		write_memory(memory, memory_size, &seed);
 		nanosleep(&(struct timespec){ 0, rand_r(&seed) % 20000 }, NULL);
 	}
@@ -301,6 +306,7 @@ int main(void)
 	for (int i = 0; i < 3; i++)
 		sets[i] = set_of(names[i], &members[i], sound[i]);
 	table = attach("hostile-sem", &table_size);
+	memcpy(&sound_magic, table, sizeof(sound_magic));
 	memory = attach("hostile-memory", &memory_size);
 	/* All of its page: what is behind the data too. */
 	memory_size = (size_t)sysconf(_SC_PAGESIZE);

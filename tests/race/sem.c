@@ -175,7 +175,7 @@ static void replace(pid_t *worker, int self, enum others others)
 	shared->doomed[self] = true;
 	kill(*worker, SIGKILL);
 	if (self % 2) /* not waited for at once: its units are back, and its number still there */
-		nanosleep(&(struct timespec){ 0, 500000 }, NULL);
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	waitpid(*worker, NULL, 0);
 	shared->inside[self] = 0;
 	for (int slot = 0; slot < SLOTS; slot++) {

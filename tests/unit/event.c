@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/sem.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -50,6 +52,31 @@ static enum ipcu_result set_and_clear(ipcu_event *event)
 	return result == IPCU_OK ? ipcu_event_clear(event) : result;
 }
 
+/* Each wrong in a way of its own: two gates, one that is not the generation's, one that is 2. */
+static void damaged(void)
+{
+	static const unsigned short values[][3] = { { 2, 3, 1 }, { 2, 3, 0 }, { 2, 2, 2 } };
+	struct ipcu_event_info info;
+	ipcu_event *event;
+	key_t key;
+	int id;
+
+	is_result(ipcu_event_open(&event, "damaged", NULL), IPCU_OK, "opens");
+	ipcu_name_key("damaged", &key);
+	id = semget(key, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		semctl(id, 2, SETVAL, 0);
+		semctl(id, 3, SETVAL, 0);
+		semctl(id, values[i][1], SETVAL, i == 2 ? 2 : 1);
+		semctl(id, values[i][0], SETVAL, values[i][2]);
+		is_result(ipcu_event_status(event, &info), IPCU_SYSTEM, "damage is seen");
+		is_result(ipcu_event_clear(event), IPCU_SYSTEM, "and nothing is changed");
+		ok(strstr(ipcu_last_error()->hint, "ipc-rm -f"), "with a hint");
+	}
+	ipcu_event_close(event);
+	is_result(ipcu_remove("damaged", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_OK, "removed");
+}
+
 int main(void)
 {
 	struct timespec deadline;
@@ -83,5 +110,6 @@ int main(void)
 	is_result(ipcu_remove("e", IPCU_KIND_EVENT, 0), IPCU_OK, "removed");
 	is_result(ipcu_event_wait(event, NULL, NULL), IPCU_NOT_FOUND, "gone");
 	ipcu_event_close(event);
+	damaged();
 	return done();
 }

@@ -129,6 +129,25 @@ static void tokens(ipcu_sem *sem)
 	values(sem, 3, 0, 0, "all free");
 }
 
+/* Whoever may write the set can make it say anything. */
+static void damaged(void)
+{
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+	key_t key;
+	int id;
+
+	is_result(ipcu_sem_open(&sem, "damaged", 3, 0, NULL), IPCU_OK, "opens");
+	ipcu_name_key("damaged", &key);
+	id = semget(key, 0, 0);
+	semctl(id, 0, SETVAL, 0);
+	semctl(id, 3, SETVAL, 0);
+	is_result(ipcu_lock_exclusive(sem, &past, &hold), IPCU_SYSTEM, "a count of none is damage");
+	ok(strstr(ipcu_last_error()->hint, "ipc-rm -f"), "with a hint");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("damaged", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_OK, "removed");
+}
+
 static _Atomic int inside, most, failures;
 
 static void *contend(void *argument)
@@ -218,6 +237,7 @@ int main(void)
 	locks(sem);
 	tokens(sem);
 	threads(sem);
+	damaged();
 	is_result(ipcu_sem_op(sem, &op, 1, NULL), IPCU_USAGE, "no operation on a member of a name");
 	is_result(ipcu_sem_select(sem, 1), IPCU_USAGE, "nor an index");
 	raw();
