@@ -297,7 +297,7 @@ int main(void)
 {
 	static const char *const names[] = { "hostile-sem", "hostile-barrier", "hostile-event",
 					     "hostile-memory" };
-	long count = rounds("ROUNDS", 800);
+	long count = rounds("ROUNDS", 300);
 	pid_t attacker, users[2];
 	int status;
 
