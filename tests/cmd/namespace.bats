@@ -16,9 +16,9 @@ inside() {
 	inside ipc-send q1 inside
 	[ -z "$(ipc-ls --noheadings)" ]
 	[ "$(ipc-ls --ipc-namespace="$INSIDE" --noheadings -o NAME,MESSAGES | xargs)" = "q1 1" ]
-	[ "$(ipc-recv --ipc-namespace="$INSIDE" q1)" = inside ]
+	[ "$(ipc-recv -n --ipc-namespace="$INSIDE" q1)" = inside ]
 	ipc-send --ipc-namespace="$INSIDE" q1 outside
-	[ "$(nsenter --target "$INSIDE" --ipc ipc-recv q1)" = outside ]
+	[ "$(nsenter --target "$INSIDE" --ipc ipc-recv -n q1)" = outside ]
 	ipc-sem create --ipc-namespace="$INSIDE" s1 -c 3
 	ipc-barrier create --ipc-namespace="$INSIDE" b1 2
 	ipc-event set --ipc-namespace="$INSIDE" e1
@@ -38,7 +38,7 @@ inside() {
 
 @test "who uses an object there is seen from here" {
 	inside ipc-send q1 x
-	ipc-recv --ipc-namespace="$INSIDE" q1
+	ipc-recv -n --ipc-namespace="$INSIDE" q1
 	background ipc-recv --ipc-namespace="$INSIDE" q1
 	local receiver=$!
 	until_true blocked $receiver
@@ -51,7 +51,7 @@ inside() {
 @test "the own namespace takes no privilege" {
 	need_root "becomes another user"
 	as 1000 ipc-send q1 x
-	[ "$(as 1000 bash -c 'exec ipc-recv --ipc-namespace=$$ q1')" = x ]
+	[ "$(as 1000 bash -c 'exec ipc-recv -n --ipc-namespace=$$ q1')" = x ]
 	as 1000 ipc-rm q1
 }
 
