@@ -59,7 +59,7 @@ key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate)
 	}
 }
 
-static enum ipcu_result check_plain(const char *name)
+enum ipcu_result ipcu_name_check(const char *name)
 {
 	size_t length = strlen(name);
 
@@ -201,7 +201,7 @@ enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed)
 	slash = strchr(typed, '/');
 	if (slash)
 		plain = slash + 1;
-	result = check_plain(plain);
+	result = ipcu_name_check(plain);
 	if (result == IPCU_OK && slash) {
 		char owner[256];
 

@@ -29,6 +29,9 @@ struct ipcu_name {
 
 enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed);
 
+/* Whether NAME can be a name in a namespace. IPCU_USAGE: why it cannot. */
+enum ipcu_result ipcu_name_check(const char *name);
+
 /* A user by name or number. IPCU_NOT_FOUND: there is none. */
 enum ipcu_result ipcu_name_user(const char *user, uid_t *uid);
 

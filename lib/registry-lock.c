@@ -127,6 +127,20 @@ enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
 			 "cannot lock the registry of names: its lock vanishes again and again");
 }
 
+pid_t ipcu_registry_lock_holder(uid_t owner)
+{
+	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
+		int id = semget(ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate), 0, 0);
+		int holder;
+
+		if (id < 0 || !is_lock(owner, id) || semctl(id, 0, GETVAL) <= 0)
+			continue;
+		holder = semctl(id, 0, GETPID);
+		return holder > 0 ? (pid_t)holder : 0;
+	}
+	return 0;
+}
+
 bool ipcu_registry_orphan_lock(uid_t owner, bool dry_run)
 {
 	bool found = false;

@@ -26,45 +26,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "error.h"
-#include "registry.h"
+#include "registry-layout.h"
 #include "sysv.h"
-
-#define MAGIC UINT64_C(0x7367657275637069) /* "ipcuregs" */
-#define VERSION 1
-#define SLOTS 65536u
-#define ENTRIES 32768u
-#define NAMES_MAX 32000u
-#define TOMBSTONE UINT32_MAX
-
-struct entry {
-	_Atomic uint64_t word; /* counts changes by 4; bit 1 in use, bit 0 which record */
-	char name[IPCU_NAME_MAX + 1];
-	struct ipcu_record records[2];
-	uint32_t next_free; /* entry + 1, 0 the end; only a hint */
-	char reserved[256 - 8 - 64 - 2 * sizeof(struct ipcu_record) - 4];
-};
-_Static_assert(sizeof(struct entry) == 256, "the layout is shared between processes");
-_Static_assert(sizeof(struct ipcu_record) == 64, "the layout is shared between processes");
-
-struct registry_segment {
-	_Atomic uint64_t magic; /* 0 until the first name */
-	uint32_t version;
-	_Atomic uint32_t lock;	/* semaphore identifier + 1 */
-	_Atomic uint32_t names; /* how many; only a hint for readers */
-	_Atomic uint32_t high;	/* entries from here on were never used */
-	uint32_t free_head;	/* entry + 1, 0 none; only a hint */
-	char reserved[4096 - 28];
-	_Atomic uint32_t index[SLOTS];
-	struct entry entries[ENTRIES];
-};
-_Static_assert(offsetof(struct registry_segment, index) == 4096, "the layout is shared");
-
-#define IN_USE UINT64_C(2)
 
 /* ---- finding and attaching -------------------------------------------- */
 
@@ -104,7 +71,7 @@ static int find_segment(uid_t owner, key_t *free_key, uid_t *squatter)
 	return -1;
 }
 
-static enum ipcu_result attach(struct ipcu_registry *registry, bool writable)
+static enum ipcu_result attach(struct ipcu_registry *registry, bool writable, bool damaged)
 {
 	struct registry_segment *segment;
 	uint64_t magic;
@@ -116,16 +83,17 @@ static enum ipcu_result attach(struct ipcu_registry *registry, bool writable)
 		return ipcu_fail_call("shmat", errno, "cannot attach the registry of names");
 	}
 	magic = atomic_load(&segment->magic);
-	if (magic != 0 && (magic != MAGIC || segment->version != VERSION)) {
+	if (magic == REGISTRY_MAGIC ? segment->version != REGISTRY_VERSION
+				    : magic != 0 && !damaged) {
 		uint32_t version = segment->version;
 
 		shmdt(segment);
-		if (magic != MAGIC)
+		if (magic != REGISTRY_MAGIC)
 			return ipcu_fail(IPCU_SYSTEM,
 					 "the registry of names is damaged: bad magic");
 		ipcu_fail(IPCU_SYSTEM,
 			  "the registry of names has version %u, this program knows %u", version,
-			  VERSION);
+			  REGISTRY_VERSION);
 		ipcu_hint(
 			"a newer ipcutils made it: use that one, or remove its objects and the registry first");
 		return IPCU_SYSTEM;
@@ -147,7 +115,7 @@ enum ipcu_result ipcu_registry_open(struct ipcu_registry *registry, uid_t owner)
 	registry->id = find_segment(owner, &free_key, &squatter);
 	if (registry->id < 0)
 		return IPCU_OK;
-	result = attach(registry, false);
+	result = attach(registry, false, false);
 	return result == IPCU_NOT_FOUND ? IPCU_OK : result;
 }
 
@@ -223,8 +191,8 @@ static bool still_there(const struct ipcu_registry *registry)
 	return ipcu_stat_segment(registry->id, &state) == 0 && trusted(&state, registry->owner);
 }
 
-enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t owner, bool make,
-					  const struct timespec *deadline)
+static enum ipcu_result open_locked(struct ipcu_registry *registry, uid_t owner, bool make,
+				    bool damaged, const struct timespec *deadline)
 {
 	enum ipcu_result result;
 	key_t free_key;
@@ -243,7 +211,7 @@ enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t 
 				return result;
 			continue;
 		}
-		result = attach(registry, true);
+		result = attach(registry, true, damaged);
 		if (result == IPCU_NOT_FOUND)
 			continue;
 		if (result != IPCU_OK)
@@ -263,6 +231,17 @@ enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t 
 	ipcu_fail(IPCU_SYSTEM, "the registry of names vanishes as soon as it is made");
 	ipcu_hint("kernel.shm_rmid_forced must be 0: sysctl -w kernel.shm_rmid_forced=0");
 	return IPCU_SYSTEM;
+}
+
+enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t owner, bool make,
+					  const struct timespec *deadline)
+{
+	return open_locked(registry, owner, make, false, deadline);
+}
+
+enum ipcu_result ipcu_registry_open_damaged(struct ipcu_registry *registry, uid_t owner)
+{
+	return open_locked(registry, owner, false, true, NULL);
 }
 
 enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t owner, bool make)
@@ -290,16 +269,15 @@ void ipcu_registry_unlock_close(struct ipcu_registry *registry)
 
 /* ---- reading ----------------------------------------------------------- */
 
-/* A consistent copy of entry NUMBER; false if it is not in use. */
-static bool read_entry(struct registry_segment *segment, uint32_t number,
-		       char name[IPCU_NAME_MAX + 1], struct ipcu_record *record)
+bool ipcu_registry_read_entry(struct registry_segment *segment, uint32_t number,
+			      char name[IPCU_NAME_MAX + 1], struct ipcu_record *record)
 {
-	struct entry *entry = &segment->entries[number];
+	struct registry_entry *entry = &segment->entries[number];
 
 	for (int attempt = 0; attempt < 1000; attempt++) {
 		uint64_t word = atomic_load_explicit(&entry->word, memory_order_acquire);
 
-		if (!(word & IN_USE))
+		if (!(word & REGISTRY_IN_USE))
 			return false;
 		memcpy(name, entry->name, IPCU_NAME_MAX + 1);
 		memcpy(record, &entry->records[word & 1], sizeof(*record));
@@ -316,50 +294,57 @@ static uint32_t slot_of(const char *name)
 {
 	uint64_t hash = ipcu_hash(name, strlen(name), IPCU_HASH_START);
 
-	return (uint32_t)(hash ^ hash >> 32) % SLOTS;
+	return (uint32_t)(hash ^ hash >> 32) % REGISTRY_SLOTS;
 }
 
-/* The index slot of NAME and a copy of its record; SLOTS if it is not there. */
-static uint32_t find_slot(struct registry_segment *segment, const char *name,
-			  struct ipcu_record *record)
+uint32_t ipcu_registry_slot(struct registry_segment *segment, const char *name,
+			    struct ipcu_record *record)
 {
 	uint32_t slot = slot_of(name);
 	char found[IPCU_NAME_MAX + 1];
 
-	for (uint32_t probes = 0; probes < SLOTS; probes++, slot = (slot + 1) % SLOTS) {
+	for (uint32_t probes = 0; probes < REGISTRY_SLOTS;
+	     probes++, slot = (slot + 1) % REGISTRY_SLOTS) {
 		uint32_t value = atomic_load_explicit(&segment->index[slot], memory_order_acquire);
 
 		if (value == 0)
-			return SLOTS;
-		if (value > ENTRIES) /* a tombstone, or damage */
+			return REGISTRY_SLOTS;
+		if (value > REGISTRY_ENTRIES) /* a tombstone, or damage */
 			continue;
-		if (read_entry(segment, value - 1, found, record) && strcmp(found, name) == 0)
+		if (ipcu_registry_read_entry(segment, value - 1, found, record) &&
+		    strcmp(found, name) == 0)
 			return slot;
 	}
-	return SLOTS;
+	return REGISTRY_SLOTS;
 }
 
-/*
- * Whether the index leads to entry NUMBER by the chain of NAME. Only numbers are compared, so that a listing of a
- * registry whose owner has filled the index with chains that never end still ends in a second or two.
- */
-static bool is_led_to(struct registry_segment *segment, const char *name, uint32_t number)
+uint32_t ipcu_registry_slot_of_entry(struct registry_segment *segment, const char *name,
+				     uint32_t number)
 {
 	uint32_t slot = slot_of(name);
 
-	for (uint32_t probes = 0; probes < SLOTS; probes++, slot = (slot + 1) % SLOTS) {
+	for (uint32_t probes = 0; probes < REGISTRY_SLOTS;
+	     probes++, slot = (slot + 1) % REGISTRY_SLOTS) {
 		uint32_t value = atomic_load_explicit(&segment->index[slot], memory_order_acquire);
 
-		if (value == 0 || value == number + 1)
-			return value != 0;
+		if (value == number + 1)
+			return slot;
+		if (value == 0)
+			break;
 	}
-	return false;
+	return REGISTRY_SLOTS;
+}
+
+static bool is_led_to(struct registry_segment *segment, const char *name, uint32_t number)
+{
+	return ipcu_registry_slot_of_entry(segment, name, number) < REGISTRY_SLOTS;
 }
 
 enum ipcu_result ipcu_registry_find(struct ipcu_registry *registry, const char *name,
 				    struct ipcu_record *record)
 {
-	if (!registry->segment || find_slot(registry->segment, name, record) == SLOTS)
+	if (!registry->segment ||
+	    ipcu_registry_slot(registry->segment, name, record) == REGISTRY_SLOTS)
 		return ipcu_fail(IPCU_NOT_FOUND, "no such object");
 	if (record->kind <= IPCU_KIND_ANY || record->kind > IPCU_KIND_PIPE ||
 	    (record->state != IPCU_RECORD_LIVE && record->state != IPCU_RECORD_CREATING))
@@ -377,13 +362,14 @@ bool ipcu_registry_next(struct ipcu_registry *registry, uint32_t *cursor,
 	if (!segment)
 		return false;
 	high = atomic_load(&segment->high);
-	if (high > ENTRIES)
-		high = ENTRIES;
+	if (high > REGISTRY_ENTRIES)
+		high = REGISTRY_ENTRIES;
 	while (*cursor < high) {
 		uint32_t number = (*cursor)++;
 
 		/* An entry that the index does not lead to is a killed writer's. */
-		if (read_entry(segment, number, name, record) && is_led_to(segment, name, number))
+		if (ipcu_registry_read_entry(segment, number, name, record) &&
+		    is_led_to(segment, name, number))
 			return true;
 	}
 	return false;
@@ -403,20 +389,19 @@ bool ipcu_registry_has_key(struct ipcu_registry *registry, key_t key, const char
 
 /* ---- writing, with the lock -------------------------------------------- */
 
-/* Fill the record not in force, then bring it into force with one store. */
-static void publish(struct entry *entry, const struct ipcu_record *record)
+void ipcu_registry_publish(struct registry_entry *entry, const struct ipcu_record *record)
 {
 	uint64_t word = atomic_load(&entry->word);
 	unsigned other = !(word & 1);
 
 	memcpy(&entry->records[other], record, sizeof(*record));
-	atomic_store_explicit(&entry->word, ((word >> 2) + 1) << 2 | IN_USE | other,
+	atomic_store_explicit(&entry->word, ((word >> 2) + 1) << 2 | REGISTRY_IN_USE | other,
 			      memory_order_release);
 }
 
-static void release_entry(struct registry_segment *segment, uint32_t number)
+void ipcu_registry_release_entry(struct registry_segment *segment, uint32_t number)
 {
-	struct entry *entry = &segment->entries[number];
+	struct registry_entry *entry = &segment->entries[number];
 	uint64_t word = atomic_load(&entry->word);
 
 	atomic_store(&entry->word, ((word >> 2) + 1) << 2 | (word & 1));
@@ -431,10 +416,10 @@ static void collect_free(struct registry_segment *segment)
 	struct ipcu_record record;
 
 	segment->free_head = 0;
-	for (uint32_t number = ENTRIES; number-- > 0;)
-		if (!read_entry(segment, number, name, &record) ||
+	for (uint32_t number = REGISTRY_ENTRIES; number-- > 0;)
+		if (!ipcu_registry_read_entry(segment, number, name, &record) ||
 		    !is_led_to(segment, name, number))
-			release_entry(segment, number);
+			ipcu_registry_release_entry(segment, number);
 }
 
 static bool take_entry(struct registry_segment *segment, uint32_t *number)
@@ -442,14 +427,14 @@ static bool take_entry(struct registry_segment *segment, uint32_t *number)
 	for (int collected = 0; collected < 2; collected++) {
 		uint32_t head = segment->free_head;
 
-		if (head > 0 && head <= ENTRIES &&
-		    !(atomic_load(&segment->entries[head - 1].word) & IN_USE)) {
+		if (head > 0 && head <= REGISTRY_ENTRIES &&
+		    !(atomic_load(&segment->entries[head - 1].word) & REGISTRY_IN_USE)) {
 			segment->free_head = segment->entries[head - 1].next_free;
 			*number = head - 1;
 			return true;
 		}
 		segment->free_head = 0;
-		if (atomic_load(&segment->high) < ENTRIES) {
+		if (atomic_load(&segment->high) < REGISTRY_ENTRIES) {
 			/* Raised before the entry is filled: a listing that sees it unused skips it. */
 			*number = atomic_fetch_add(&segment->high, 1);
 			return true;
@@ -459,18 +444,18 @@ static bool take_entry(struct registry_segment *segment, uint32_t *number)
 	return false;
 }
 
-/* Where a new NAME goes: the first tombstone or empty slot of its chain. */
-static uint32_t vacant_slot(struct registry_segment *segment, const char *name)
+uint32_t ipcu_registry_vacant_slot(struct registry_segment *segment, const char *name)
 {
 	uint32_t slot = slot_of(name);
 
-	for (uint32_t probes = 0; probes < SLOTS; probes++, slot = (slot + 1) % SLOTS) {
+	for (uint32_t probes = 0; probes < REGISTRY_SLOTS;
+	     probes++, slot = (slot + 1) % REGISTRY_SLOTS) {
 		uint32_t value = atomic_load(&segment->index[slot]);
 
-		if (value == 0 || value > ENTRIES)
+		if (value == 0 || value > REGISTRY_ENTRIES)
 			return slot;
 	}
-	return SLOTS;
+	return REGISTRY_SLOTS;
 }
 
 enum ipcu_result ipcu_registry_put(struct ipcu_registry *registry, const char *name,
@@ -478,17 +463,18 @@ enum ipcu_result ipcu_registry_put(struct ipcu_registry *registry, const char *n
 {
 	struct registry_segment *segment = registry->segment;
 	struct ipcu_record old;
-	uint32_t slot = find_slot(segment, name, &old), number;
-	struct entry *entry;
+	uint32_t slot = ipcu_registry_slot(segment, name, &old), number;
+	struct registry_entry *entry;
 
-	if (slot < SLOTS) {
-		publish(&segment->entries[atomic_load(&segment->index[slot]) - 1], record);
+	if (slot < REGISTRY_SLOTS) {
+		ipcu_registry_publish(&segment->entries[atomic_load(&segment->index[slot]) - 1],
+				      record);
 		return IPCU_OK;
 	}
-	slot = vacant_slot(segment, name);
-	if (atomic_load(&segment->names) >= NAMES_MAX || slot == SLOTS ||
+	slot = ipcu_registry_vacant_slot(segment, name);
+	if (atomic_load(&segment->names) >= REGISTRY_NAMES_MAX || slot == REGISTRY_SLOTS ||
 	    !take_entry(segment, &number)) {
-		ipcu_fail(IPCU_LIMIT, "too many names: a user can have %u", NAMES_MAX);
+		ipcu_fail(IPCU_LIMIT, "too many names: a user can have %u", REGISTRY_NAMES_MAX);
 		ipcu_hint(
 			"remove what is not needed with ipc-rm; ipc-rm --stale forgets names whose objects are gone");
 		return IPCU_LIMIT;
@@ -496,9 +482,9 @@ enum ipcu_result ipcu_registry_put(struct ipcu_registry *registry, const char *n
 	entry = &segment->entries[number];
 	memset(entry->name, 0, sizeof(entry->name));
 	memcpy(entry->name, name, strlen(name));
-	publish(entry, record);
-	segment->version = VERSION;
-	atomic_store(&segment->magic, MAGIC);
+	ipcu_registry_publish(entry, record);
+	segment->version = REGISTRY_VERSION;
+	atomic_store(&segment->magic, REGISTRY_MAGIC);
 	/* Counted first: a kill between the two leaves a count too high, never an "empty" registry with a name. */
 	atomic_fetch_add(&segment->names, 1);
 	atomic_store_explicit(&segment->index[slot], number + 1, memory_order_release);
@@ -508,10 +494,11 @@ enum ipcu_result ipcu_registry_put(struct ipcu_registry *registry, const char *n
 /* Tombstones in front of an empty slot are of no use to any chain. */
 static void sweep_tombstones(struct registry_segment *segment, uint32_t slot)
 {
-	if (atomic_load(&segment->index[(slot + 1) % SLOTS]) != 0)
+	if (atomic_load(&segment->index[(slot + 1) % REGISTRY_SLOTS]) != 0)
 		return;
-	for (uint32_t steps = 0; steps < SLOTS; steps++, slot = (slot + SLOTS - 1) % SLOTS) {
-		if (atomic_load(&segment->index[slot]) != TOMBSTONE)
+	for (uint32_t steps = 0; steps < REGISTRY_SLOTS;
+	     steps++, slot = (slot + REGISTRY_SLOTS - 1) % REGISTRY_SLOTS) {
+		if (atomic_load(&segment->index[slot]) != REGISTRY_TOMBSTONE)
 			return;
 		atomic_store(&segment->index[slot], 0);
 	}
@@ -521,13 +508,13 @@ void ipcu_registry_drop(struct ipcu_registry *registry, const char *name)
 {
 	struct registry_segment *segment = registry->segment;
 	struct ipcu_record old;
-	uint32_t slot = find_slot(segment, name, &old), number;
+	uint32_t slot = ipcu_registry_slot(segment, name, &old), number;
 
-	if (slot == SLOTS)
+	if (slot == REGISTRY_SLOTS)
 		return;
 	number = atomic_load(&segment->index[slot]) - 1;
-	atomic_store(&segment->index[slot], TOMBSTONE);
-	release_entry(segment, number);
+	atomic_store(&segment->index[slot], REGISTRY_TOMBSTONE);
+	ipcu_registry_release_entry(segment, number);
 	atomic_fetch_sub(&segment->names, 1);
 	sweep_tombstones(segment, slot);
 }

@@ -50,6 +50,9 @@ enum ipcu_result ipcu_registry_open_locked(struct ipcu_registry *registry, uid_t
 enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t owner, bool make,
 					  const struct timespec *deadline);
 
+/* Attach one to write whose magic may be wrong, and take its lock: nothing in it is to be believed. */
+enum ipcu_result ipcu_registry_open_damaged(struct ipcu_registry *registry, uid_t owner);
+
 /* Give the lock back, and remove a registry that holds no name any more. */
 void ipcu_registry_unlock_close(struct ipcu_registry *registry);
 
@@ -85,6 +88,9 @@ enum ipcu_result ipcu_registry_remove_stale(uid_t owner, bool dry_run, bool *fou
 enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
 				    const struct timespec *deadline, int *out);
 void ipcu_registry_give(int id);
+
+/* Who holds the lock of OWNER's registry, 0: nobody. Waits for nothing. */
+pid_t ipcu_registry_lock_holder(uid_t owner);
 
 /* Whether a lock is there that belongs to no registry; it is removed unless DRY_RUN. */
 bool ipcu_registry_orphan_lock(uid_t owner, bool dry_run);

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT
+ * damage.c - what is wrong with a registry of names, and mending it
+ *
+ * Nothing of ours leaves a registry as this looks for, whatever is killed when; a program that writes where it should not
+ * may. What a kill does leave, entries that nothing leads to and a count that is too high, is no damage.
+ *
+ * It is mended in place, for others read it meanwhile without a lock: a name first gets a slot that leads to it, then the
+ * wrong one becomes a tombstone, and never is a slot emptied, which would cut the chains through it. The truth is what the kernel
+ * has: an entry whose record leads to an object of the owner's is kept, whatever else of it is wrong.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "damage.h"
+#include "error.h"
+#include "object.h"
+#include "registry-layout.h"
+#include "shm.h"
+
+#define BEYOND 64u
+
+struct examination {
+	struct ipcu_registry registry;
+	struct registry_segment *segment;
+	bool repair;
+	uint32_t *slots;    /* for each entry: a slot that leads to it + 1, or 0 */
+	uint32_t limit;	    /* entries from here on are not looked at */
+	uint32_t bad_slots; /* that lead nowhere */
+	uint32_t names;	    /* that are found by their name */
+	uint32_t high;	    /* what the header should say */
+	ipcu_damage_fn fn;
+	void *context;
+};
+
+static void damaged(const struct examination *e, const char *format, ...) IPCU_PRINTF(2, 3);
+
+static void damaged(const struct examination *e, const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	e->fn(what, e->repair, e->context);
+}
+
+/* ---- the index ------------------------------------------------------------ */
+
+static void bury(const struct examination *e, uint32_t slot)
+{
+	if (e->repair)
+		atomic_store(&e->segment->index[slot], REGISTRY_TOMBSTONE);
+}
+
+/* Whoever led to entry NUMBER without being found by its name does so no more. */
+static void bury_others(struct examination *e, uint32_t number, uint32_t good)
+{
+	for (uint32_t slot = 0; e->repair && slot < REGISTRY_SLOTS; slot++)
+		if (slot != good && atomic_load(&e->segment->index[slot]) == number + 1)
+			bury(e, slot);
+}
+
+/* Let NAME be found: the first free slot of its chain leads to entry NUMBER. */
+static void lead_to(struct examination *e, const char *name, uint32_t number)
+{
+	uint32_t slot = ipcu_registry_vacant_slot(e->segment, name);
+
+	if (!e->repair || slot == REGISTRY_SLOTS)
+		return;
+	atomic_store_explicit(&e->segment->index[slot], number + 1, memory_order_release);
+	bury_others(e, number, slot);
+}
+
+/* ---- records -------------------------------------------------------------- */
+
+static bool is_sane(const struct ipcu_record *record)
+{
+	return record->kind > IPCU_KIND_ANY && record->kind <= IPCU_KIND_PIPE &&
+	       (record->state == IPCU_RECORD_LIVE || record->state == IPCU_RECORD_CREATING) &&
+	       record->id >= 0;
+}
+
+static bool is_alive(struct examination *e, const char *name, const struct ipcu_record *record)
+{
+	struct ipc_perm perm;
+	int id;
+
+	return is_sane(record) && ipcu_object_verify(&e->registry, name, record, &id, &perm);
+}
+
+/* An object of the owner's on one of the name's keys that speaks for itself: a queue, or memory. */
+static bool find_object(struct examination *e, const char *name, struct ipcu_record *record)
+{
+	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_MEMORY };
+
+	for (unsigned i = 0; i < 2 * IPCU_CANDIDATES; i++) {
+		const struct ipcu_kind_ops *ops = ipcu_kind_ops(kinds[i % 2]);
+		struct ipcu_record found = { .state = IPCU_RECORD_LIVE };
+		struct shmid_ds segment;
+		struct ipc_perm perm;
+
+		found.key = ipcu_name_derive(e->registry.owner, name, i / 2);
+		found.id = ipcu_family_get(ops->family, found.key);
+		if (found.id < 0 || ipcu_family_stat(ops->family, found.id, &perm) < 0 ||
+		    perm.cuid != e->registry.owner ||
+		    ipcu_registry_has_key(&e->registry, found.key, name))
+			continue;
+		/* With a set on the key it is that one's table of holders. */
+		if (kinds[i % 2] == IPCU_KIND_MEMORY &&
+		    (ipcu_family_get(IPCU_FAMILY_SET, found.key) >= 0 ||
+		     ipcu_stat_segment(found.id, &segment) < 0))
+			continue;
+		found.kind = (int32_t)kinds[i % 2];
+		if (found.kind == IPCU_KIND_MEMORY)
+			found.definition[IPCU_SHM_LENGTH] = segment.shm_segsz;
+		*record = found;
+		return true;
+	}
+	return false;
+}
+
+/* The record in force cannot be; false if there is nothing to put in its place. */
+static bool restore_record(struct examination *e, uint32_t number, const char *name,
+			   struct ipcu_record *record)
+{
+	struct registry_entry *entry = &e->segment->entries[number];
+	struct ipcu_record before = entry->records[!(atomic_load(&entry->word) & 1)];
+	const char *how = "the one before it still holds";
+
+	if (!is_alive(e, name, &before)) {
+		how = "an object has its key";
+		if (!find_object(e, name, &before))
+			return false;
+	}
+	damaged(e, "the record of %s is damaged: %s", name, how);
+	*record = before;
+	if (e->repair)
+		ipcu_registry_publish(entry, record);
+	return true;
+}
+
+/* A slot leads to entry NUMBER, which says that it is not in use: is it, by what is in it? */
+static bool revive(struct examination *e, uint32_t number)
+{
+	struct registry_entry *entry = &e->segment->entries[number];
+	char name[IPCU_NAME_MAX + 1];
+	unsigned current = atomic_load(&entry->word) & 1;
+
+	memcpy(name, entry->name, sizeof(name));
+	name[IPCU_NAME_MAX] = '\0';
+	for (unsigned i = 0; i < 2; i++) {
+		struct ipcu_record record = entry->records[current ^ i];
+
+		if (ipcu_name_check(name) != IPCU_OK || !is_alive(e, name, &record))
+			continue;
+		damaged(e, "%s is marked as not in use", name);
+		if (e->repair)
+			ipcu_registry_publish(entry, &record);
+		else
+			e->names++;
+		return true;
+	}
+	return false;
+}
+
+/* Slots that lead to no entry in use; of the others, which entry each leads to. */
+static void examine_index(struct examination *e)
+{
+	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++) {
+		uint32_t value = atomic_load(&e->segment->index[slot]);
+
+		if (value == 0 || value == REGISTRY_TOMBSTONE)
+			continue;
+		if (value <= REGISTRY_ENTRIES &&
+		    (atomic_load(&e->segment->entries[value - 1].word) & REGISTRY_IN_USE ||
+		     revive(e, value - 1))) {
+			e->slots[value - 1] = slot + 1;
+			if (value > e->limit)
+				e->limit = value;
+			continue;
+		}
+		e->bad_slots++;
+		bury(e, slot);
+	}
+}
+
+/* ---- entries -------------------------------------------------------------- */
+
+static void forget(struct examination *e, uint32_t number)
+{
+	bury_others(e, number, REGISTRY_SLOTS);
+	if (e->repair)
+		ipcu_registry_release_entry(e->segment, number);
+}
+
+/* Keep the object of RECORD under a name that it can have. */
+static void rename_entry(struct examination *e, uint32_t number, const struct ipcu_record *record)
+{
+	struct registry_entry *entry = &e->segment->entries[number];
+	struct ipcu_record other;
+	char name[IPCU_NAME_MAX + 1] = { 0 };
+
+	snprintf(name, sizeof(name), "recovered-0x%08x", (unsigned)record->key);
+	if (ipcu_registry_slot(e->segment, name, &other) < REGISTRY_SLOTS)
+		return; /* by an examination before this one: it is there already */
+	damaged(e, "the name of a %s cannot be read: it becomes %s",
+		ipcu_kind_name((enum ipcu_kind)record->kind), name);
+	e->names++;
+	if (!e->repair)
+		return;
+	bury_others(e, number, REGISTRY_SLOTS);
+	memcpy(entry->name, name, sizeof(name));
+	ipcu_registry_publish(entry, record); /* who is just reading the name reads it again */
+	lead_to(e, name, number);
+}
+
+/* Whether NAME can be the name that RECORD was made for: its key says so. */
+static bool is_name_of(const struct examination *e, const char *name,
+		       const struct ipcu_record *record)
+{
+	if (ipcu_name_check(name) != IPCU_OK)
+		return false;
+	for (unsigned i = 0; i < IPCU_CANDIDATES; i++)
+		if (ipcu_name_derive(e->registry.owner, name, i) == record->key)
+			return true;
+	return strncmp(name, "recovered-", 10) == 0 || ipcu_stage_key(record->key);
+}
+
+/* In use, but its name does not lead to it. */
+static void examine_lost(struct examination *e, uint32_t number, const char *name,
+			 struct ipcu_record *record)
+{
+	struct ipcu_record other;
+	bool taken = ipcu_registry_slot(e->segment, name, &other) < REGISTRY_SLOTS;
+
+	if (!is_alive(e, name, record)) { /* a killed writer's, unless a slot leads there */
+		e->bad_slots += e->slots[number] != 0;
+		if (e->slots[number])
+			forget(e, number);
+		return;
+	}
+	if (taken && other.id == record->id && other.kind == record->kind) {
+		damaged(e, "%s is there twice", name);
+		forget(e, number);
+	} else if (taken || !is_name_of(e, name, record)) {
+		rename_entry(e, number, record);
+	} else {
+		damaged(e, "%s cannot be found by its name", name);
+		e->names++;
+		lead_to(e, name, number);
+	}
+}
+
+static void examine_entry(struct examination *e, uint32_t number)
+{
+	char name[IPCU_NAME_MAX + 1];
+	struct ipcu_record record, found;
+	uint32_t slot;
+
+	if (!ipcu_registry_read_entry(e->segment, number, name, &record))
+		return;
+	e->high = number + 1;
+	slot = ipcu_registry_slot(e->segment, name, &found);
+	if (slot == REGISTRY_SLOTS || atomic_load(&e->segment->index[slot]) != number + 1) {
+		if (is_sane(&record) || restore_record(e, number, name, &record))
+			examine_lost(e, number, name, &record);
+		return;
+	}
+	if (ipcu_name_check(name) != IPCU_OK && is_alive(e, name, &record)) {
+		rename_entry(e, number, &record);
+		return;
+	}
+	if (!is_sane(&record) && !restore_record(e, number, name, &record)) {
+		damaged(e, "the record of %s is damaged: it is forgotten, what it led to stays",
+			name);
+		forget(e, number);
+		return;
+	}
+	e->names++;
+}
+
+/* ---- the header ----------------------------------------------------------- */
+
+static void examine_header(struct examination *e)
+{
+	struct registry_segment *segment = e->segment;
+	uint32_t names = atomic_load(&segment->names), high = atomic_load(&segment->high);
+
+	if (high < e->high || high > REGISTRY_ENTRIES) {
+		damaged(e,
+			"it says that %u entries were ever used, but %u are: names are not listed, "
+			"and new ones would take their place",
+			high, e->high);
+		if (e->repair)
+			atomic_store(&segment->high, e->high);
+	}
+	if (segment->free_head > atomic_load(&segment->high)) {
+		damaged(e, "its list of free entries leads astray");
+		if (e->repair)
+			segment->free_head = 0; /* they are collected when they are needed */
+	}
+	if (names < e->names || names > REGISTRY_NAMES_MAX) {
+		damaged(e, "it counts %u names, but there are %u: %s", names, e->names,
+			names < e->names ? "it would be removed with names in it"
+					 : "it takes no new ones");
+		if (e->repair)
+			atomic_store(&segment->names, e->names);
+	}
+}
+
+static void examine_magic(struct examination *e)
+{
+	uint64_t magic = atomic_load(&e->segment->magic);
+
+	if (magic == 0 || magic == REGISTRY_MAGIC)
+		return;
+	damaged(e, "its magic is wrong: no name can be used");
+	if (!e->repair)
+		return;
+	e->segment->version = REGISTRY_VERSION;
+	atomic_store(&e->segment->magic, REGISTRY_MAGIC);
+}
+
+static void examine(struct examination *e)
+{
+	uint32_t high = atomic_load(&e->segment->high);
+
+	/*
+	 * Reading what was never used would make it take memory, so only to mend is all of it looked at;
+	 * otherwise as far as header and index say, and a few pages behind what is found.
+	 */
+	e->limit = e->repair ? REGISTRY_ENTRIES : high < REGISTRY_ENTRIES ? high : 0;
+	examine_magic(e);
+	examine_index(e);
+	for (uint32_t number = 0; number < REGISTRY_ENTRIES; number++) {
+		if (number >= e->limit && number >= e->high + BEYOND)
+			break;
+		examine_entry(e, number);
+	}
+	if (e->bad_slots)
+		damaged(e, "%u slots of its index lead nowhere", e->bad_slots);
+	examine_header(e);
+}
+
+enum ipcu_result ipcu_registry_examine(uid_t owner, bool repair, ipcu_damage_fn fn, void *context)
+{
+	struct examination e = { .repair = repair, .fn = fn, .context = context };
+	enum ipcu_result result;
+
+	e.slots = calloc(REGISTRY_ENTRIES, sizeof(*e.slots));
+	if (!e.slots)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot examine the registry of names");
+	result = ipcu_registry_open_damaged(&e.registry, owner);
+	if (result == IPCU_OK) {
+		e.segment = e.registry.segment;
+		/* Only looked at, it stays as it is, even if it counts no names. */
+		e.registry.keep = !repair;
+		examine(&e);
+		ipcu_registry_unlock_close(&e.registry);
+	}
+	free(e.slots);
+	return result == IPCU_NOT_FOUND ? IPCU_OK : result;
+}
