@@ -43,6 +43,10 @@ enum cli_key {
 	CLI_BREAK_ON_TIMEOUT,
 	CLI_RESIZE,
 	CLI_IPC_NAMESPACE,
+	CLI_REPAIR,
+	CLI_INTERVAL,
+	CLI_PEER,
+	CLI_ROOT,
 	CLI_COMMAND_KEYS /* a command's own begin here */
 };
 

@@ -106,7 +106,7 @@ static bool add_holders(const struct ipcu_info *info, struct ls_uses *uses)
 	struct holders holders = { uses, true };
 	struct holder_table *table;
 
-	if (ipcu_holders_attach(info->id, false, &table) != IPCU_OK)
+	if (ipcu_holders_look(info->id, &table) != IPCU_OK)
 		return true;
 	ipcu_holders_each(table, add_holder, &holders);
 	ipcu_holders_detach(table);

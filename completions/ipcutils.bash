@@ -30,11 +30,15 @@ _ipcutils() {
 		mapfile -t COMPREPLY < <(compgen -u -- "$current")
 		return
 		;;
-	--ipc-namespace)
+	--ipc-namespace | --peer)
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [1-9]*)" -- "$current")
 		return
 		;;
-	-[tcTFEmouPi] | --older-than) return ;;
+	--root)
+		mapfile -t COMPREPLY < <(compgen -d -- "$current")
+		return
+		;;
+	-[tcTFEmouPi] | --older-than | --interval) return ;;
 	esac
 	# A command with verbs: they come first, and each has options of its own.
 	local -a verbs=()
@@ -58,4 +62,4 @@ _ipcutils() {
 	esac
 }
 
-complete -F _ipcutils ipc-barrier ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc-send ipc-shm
+complete -F _ipcutils ipc-barrier ipc-doctor ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc-send ipc-shm

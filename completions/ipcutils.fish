@@ -18,7 +18,7 @@ function __ipcutils_in_command
     contains -- -- (commandline -opc)
 end
 
-for command in ipc-barrier ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc-send ipc-shm
+for command in ipc-barrier ipc-doctor ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc-send ipc-shm
     complete -c $command -f
     complete -c $command -n 'not __ipcutils_in_command; and __ipcutils_wants_option' -a '(__ipcutils_options)'
     complete -c $command -n 'not __ipcutils_in_command; and not __ipcutils_wants_option' -a '(__ipcutils_names)'
@@ -27,3 +27,5 @@ for command in ipc-barrier ipc-event ipc-ls ipc-pipe ipc-recv ipc-rm ipc-sem ipc
 end
 complete -c ipc-ls -c ipc-rm -s k -l kind -x -a 'queue semaphore barrier event memory pipe'
 complete -c ipc-ls -l user -x -a '(__fish_complete_users)'
+complete -c ipc-doctor -l peer -x -a '(__fish_complete_pids)'
+complete -c ipc-doctor -l root -x -a '(__fish_complete_directories)'

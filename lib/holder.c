@@ -136,6 +136,15 @@ enum ipcu_result ipcu_holders_attach(int set, bool writable, struct holder_table
 	return IPCU_OK;
 }
 
+enum ipcu_result ipcu_holders_look(int set, struct holder_table **table)
+{
+	struct ipc_perm perm;
+
+	if (ipcu_family_stat(IPCU_FAMILY_SET, set, &perm) < 0 || shmget(PERM_KEY(perm), 0, 0) < 0)
+		return ipcu_fail(IPCU_NOT_FOUND, "no table of holders");
+	return ipcu_holders_attach(set, false, table);
+}
+
 void ipcu_holders_detach(struct holder_table *table)
 {
 	if (table)

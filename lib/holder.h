@@ -14,6 +14,8 @@ struct holder_table;
  * IPCU_CONFLICT: somebody else's segment has its key.
  */
 enum ipcu_result ipcu_holders_attach(int id, bool writable, struct holder_table **table);
+/* The same for who only looks: without a table IPCU_NOT_FOUND, and none is made. */
+enum ipcu_result ipcu_holders_look(int id, struct holder_table **table);
 void ipcu_holders_detach(struct holder_table *table);
 
 /*

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ * doctor-keys.c - objects of others on the keys that ours should have
+ *
+ * A name goes to its next key when the first is taken, so nothing breaks; but whoever was told the first key, or
+ * computes it, meets the other object.
+ */
+#include <config.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "doctor.h"
+#include "holder.h"
+#include "object.h"
+
+static const char *const family_kinds[] = { "queue", "semaphore", "memory" };
+
+/* Whether a name of ours has the key: two names can begin with the same one. */
+static bool is_named(const struct doctor *doctor, enum ipcu_family family, int id)
+{
+	for (size_t i = 0; i < doctor->object_count; i++) {
+		const struct ipcu_info *info = &doctor->objects[i];
+		const struct ipcu_kind_ops *ops = ipcu_kind_ops(info->kind);
+
+		if (info->name && !info->gone && info->id == id && ops && ops->family == family)
+			return true;
+	}
+	return false;
+}
+
+static void tell(struct doctor *doctor, const char *subject, enum ipcu_family family, key_t key,
+		 const struct ipc_perm *perm)
+{
+	char fix[DOCTOR_TEXT];
+
+	snprintf(fix, sizeof(fix), "ipc-rm -k %s key:0x%08x", family_kinds[family], (unsigned)key);
+	doctor_find(doctor, subject, fix,
+		    "a %s of user %lu, made by another program, is on its key 0x%08x",
+		    family_kinds[family], (unsigned long)perm->cuid, (unsigned)key);
+}
+
+/* The keys of NAME before KEY, which is the one that its object has. */
+static void examine_keys(struct doctor *doctor, const char *subject, uid_t owner, const char *name,
+			 enum ipcu_family family, key_t key)
+{
+	for (unsigned i = 0; i < IPCU_CANDIDATES; i++) {
+		key_t candidate = ipcu_name_derive(owner, name, i);
+		struct ipc_perm perm;
+		int id;
+
+		if (candidate == key)
+			return;
+		id = ipcu_family_get(family, candidate);
+		if (id >= 0 && ipcu_family_stat(family, id, &perm) == 0 &&
+		    !is_named(doctor, family, id))
+			tell(doctor, subject, family, candidate, &perm);
+	}
+}
+
+/* A semaphore's table of holders has the key of its set, and no other. */
+static void examine_table(struct doctor *doctor, const char *subject, const struct ipcu_info *info)
+{
+	struct holder_table *table;
+	struct ipc_perm perm;
+	enum ipcu_result result = ipcu_holders_look(info->id, &table);
+	int id = shmget(info->key, 0, 0);
+
+	if (result == IPCU_OK)
+		ipcu_holders_detach(table);
+	else if (result == IPCU_CONFLICT && id >= 0 &&
+		 ipcu_family_stat(IPCU_FAMILY_SEGMENT, id, &perm) == 0)
+		tell(doctor, subject, IPCU_FAMILY_SEGMENT, info->key, &perm);
+}
+
+/* Of the registry itself: it is found behind them, but any of them could be the next one's. */
+static void examine_registry(struct doctor *doctor, uid_t owner)
+{
+	struct ipcu_registry registry;
+	struct shmid_ds state;
+	key_t key = 0;
+
+	if (ipcu_registry_open(&registry, owner) != IPCU_OK)
+		return;
+	if (registry.segment && ipcu_stat_segment(registry.id, &state) == 0)
+		key = PERM_KEY(state.shm_perm);
+	ipcu_registry_close(&registry);
+	examine_keys(doctor, "registry of names", owner, IPCU_REGISTRY_NAME, IPCU_FAMILY_SEGMENT,
+		     key);
+}
+
+enum ipcu_result doctor_keys(struct doctor *doctor)
+{
+	if (doctor->damaged)
+		return IPCU_OK;
+	examine_registry(doctor, geteuid());
+	for (size_t i = 0; i < doctor->object_count; i++) {
+		const struct ipcu_info *info = &doctor->objects[i];
+		const struct ipcu_kind_ops *ops = ipcu_kind_ops(info->kind);
+		char subject[DOCTOR_NAME];
+
+		if (!info->name || !ops)
+			continue;
+		doctor_name(info, subject);
+		examine_keys(doctor, subject, info->creator, info->name, ops->family,
+			     info->gone ? 0 : info->key);
+		if (!info->gone && info->kind == IPCU_KIND_SEMAPHORE)
+			examine_table(doctor, subject, info);
+	}
+	return IPCU_OK;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ * doctor-names.c - the registry of names, what it leads to, and what nothing leads to
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "damage.h"
+#include "doctor.h"
+#include "error.h"
+#include "holder.h"
+#include "object.h"
+#include "process.h"
+
+/* ---- damage ------------------------------------------------------------------- */
+
+struct patient {
+	struct doctor *doctor;
+	char subject[DOCTOR_NAME];
+	size_t damages;
+};
+
+static void report(const char *what, bool repaired, void *context)
+{
+	struct patient *patient = context;
+
+	patient->damages++;
+	doctor_find(patient->doctor, patient->subject, repaired ? "" : "ipc-doctor --repair", "%s",
+		    what);
+}
+
+/* Who is stopped with the lock keeps everybody from changing a name. */
+static bool is_kept_locked(struct patient *patient, uid_t owner)
+{
+	pid_t holder = ipcu_registry_lock_holder(owner);
+	char fix[64], process[DOCTOR_PROCESS];
+
+	if (!holder || !doctor_stopped(holder))
+		return false;
+	snprintf(fix, sizeof(fix), "kill -CONT %d", (int)holder);
+	doctor_find(patient->doctor, patient->subject, fix,
+		    "process %s is stopped and has it locked: nobody can create or remove a name",
+		    doctor_process(holder, process));
+	return true;
+}
+
+/* Whether the rest of what is known by name can be believed. */
+static bool examine_registry(struct doctor *doctor, uid_t owner, enum ipcu_result *result)
+{
+	struct patient patient = { .doctor = doctor };
+
+	if (owner == geteuid())
+		snprintf(patient.subject, sizeof(patient.subject), "registry of names");
+	else
+		snprintf(patient.subject, sizeof(patient.subject), "registry of names of user %lu",
+			 (unsigned long)owner);
+	if (is_kept_locked(&patient, owner))
+		return false;
+	*result = ipcu_registry_examine(owner, doctor->repair, report, &patient);
+	if (*result == IPCU_SYSTEM && !ipcu_last_error()->errnum) {
+		/* Of a newer version: not damage, but nothing that this program can use. */
+		doctor_find(doctor, patient.subject, "use the newer ipcutils that made it", "%s",
+			    ipcu_last_error()->message);
+		*result = IPCU_OK;
+		return false;
+	}
+	return *result == IPCU_OK && (patient.damages == 0 || doctor->repair);
+}
+
+struct owners {
+	uid_t *items;
+	size_t count;
+};
+
+/* Root looks at everybody's: who has a registry? */
+static void find_owners(struct owners *owners)
+{
+	struct shm_info info;
+	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+
+	for (int slot = 0; slot <= last; slot++) {
+		struct shmid_ds state;
+		uid_t *items;
+
+		if (shmctl(slot, SHM_STAT_ANY, &state) < 0 || state.shm_perm.cuid == geteuid() ||
+		    !ipcu_registry_is_key(state.shm_perm.cuid, PERM_KEY(state.shm_perm), false))
+			continue;
+		items = realloc(owners->items, (owners->count + 1) * sizeof(*items));
+		if (!items)
+			return;
+		owners->items = items;
+		owners->items[owners->count++] = state.shm_perm.cuid;
+	}
+}
+
+enum ipcu_result doctor_registry(struct doctor *doctor)
+{
+	struct owners owners = { 0 };
+	enum ipcu_result result = IPCU_OK, one;
+
+	doctor->damaged = !examine_registry(doctor, geteuid(), &result);
+	if (geteuid() == 0)
+		find_owners(&owners);
+	for (size_t i = 0; i < owners.count; i++) {
+		one = IPCU_OK;
+		examine_registry(doctor, owners.items[i], &one);
+		result = one == IPCU_OK ? result : one;
+	}
+	free(owners.items);
+	return result;
+}
+
+/* ---- what nobody can reach ------------------------------------------------------ */
+
+static int64_t seconds_of(int64_t nanoseconds)
+{
+	return nanoseconds / 1000000000 + (nanoseconds % 1000000000 != 0);
+}
+
+/* "queue q1: the object is gone", "big message of queue 5, 100000 bytes" */
+static void report_stale(const char *what, void *context)
+{
+	struct doctor *doctor = context;
+	const char *why = strstr(what, ": ");
+	char subject[DOCTOR_NAME * 2], fix[64] = "ipc-rm --stale";
+
+	snprintf(subject, sizeof(subject), "%.*s", why ? (int)(why - what) : (int)strlen(what),
+		 what);
+	if (seconds_of(doctor->older_than) < 60)
+		snprintf(fix, sizeof(fix), "ipc-rm --stale --older-than=%llds",
+			 (long long)seconds_of(doctor->older_than));
+	doctor_find(doctor, subject, fix, "%s", why ? why + 2 : "nobody can reach it any more");
+}
+
+static bool is_old(const struct doctor *doctor, const struct ipcu_info *info)
+{
+	int64_t touched = info->changed;
+
+	touched = info->attach_time > touched ? info->attach_time : touched;
+	touched = info->detach_time > touched ? info->detach_time : touched;
+	return time(NULL) - touched >= seconds_of(doctor->older_than);
+}
+
+struct user_list {
+	char text[DOCTOR_TEXT / 2], pids[64];
+};
+
+static void add_user(const struct ipcu_user *user, void *context)
+{
+	struct user_list *list = context;
+	size_t text = strlen(list->text), pids = strlen(list->pids);
+
+	if (text < sizeof(list->text) - 60 && pids < sizeof(list->pids) - 12) {
+		snprintf(list->text + text, sizeof(list->text) - text, "%s%d (%.40s)",
+			 text ? ", " : "", (int)user->pid, user->command);
+		snprintf(list->pids + pids, sizeof(list->pids) - pids, " %d", (int)user->pid);
+	}
+}
+
+/* A segment without a key: who made it, or was told its identifier, is all who can reach it. */
+static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
+{
+	struct user_list users = { .text = "" };
+	char fix[DOCTOR_TEXT], subject[64];
+
+	if (info->kind != IPCU_KIND_MEMORY || info->name || info->key || !is_old(doctor, info))
+		return;
+	snprintf(subject, sizeof(subject), "memory id:%d", info->id);
+	if (info->removed) {
+		ipcu_users(info->kind, info->id, add_user, &users);
+		snprintf(fix, sizeof(fix), "kill%s", users.pids);
+		if (users.pids[0])
+			doctor_find(
+				doctor, subject, fix,
+				"it was removed, but %llu bytes stay until it is detached by %s",
+				(unsigned long long)info->size, users.text);
+		return;
+	}
+	snprintf(fix, sizeof(fix), "ipc-rm -k memory id:%d", info->id);
+	if (info->attached == 0 && !ipcu_process_lives(info->creator_pid, 0) &&
+	    !ipcu_process_lives(info->last_pid, 0))
+		doctor_find(
+			doctor, subject, fix,
+			"it has no key, nobody has its %llu bytes attached, and who made it has ended",
+			(unsigned long long)info->size);
+}
+
+/* A semaphore of ours, with its table, that no name leads to: its registry was removed. */
+static void examine_set(struct doctor *doctor, const struct ipcu_info *info)
+{
+	struct holder_table *table;
+	char name[DOCTOR_NAME], word[DOCTOR_WORD], fix[DOCTOR_TEXT];
+
+	if (info->kind != IPCU_KIND_SEMAPHORE || info->name || info->internal || !info->key ||
+	    ipcu_holders_look(info->id, &table) != IPCU_OK)
+		return;
+	ipcu_holders_detach(table);
+	doctor_name(info, name);
+	snprintf(fix, sizeof(fix), "ipc-rm -k semaphore %s; ipc-rm --stale",
+		 doctor_quote(name, word));
+	doctor_find(doctor, name, fix,
+		    "it is a semaphore of ipcutils, but no name leads to it any more");
+}
+
+/* Root sees the names of others too; ipcu_remove_stale() knows the caller's. */
+static void examine_name(struct doctor *doctor, const struct ipcu_info *info)
+{
+	char name[DOCTOR_NAME], word[DOCTOR_WORD], fix[DOCTOR_TEXT];
+
+	if (!info->name || !info->gone || info->creator == geteuid())
+		return;
+	doctor_name(info, name);
+	snprintf(fix, sizeof(fix), "ipc-rm -f %s", doctor_quote(name, word));
+	doctor_find(doctor, name, fix, "the %s is gone: another program removed it",
+		    ipcu_kind_name(info->kind));
+}
+
+enum ipcu_result doctor_unreachable(struct doctor *doctor)
+{
+	if (doctor->damaged)
+		return IPCU_OK;
+	for (size_t i = 0; i < doctor->object_count; i++) {
+		examine_segment(doctor, &doctor->objects[i]);
+		examine_set(doctor, &doctor->objects[i]);
+		examine_name(doctor, &doctor->objects[i]);
+	}
+	return ipcu_remove_stale(seconds_of(doctor->older_than), IPCU_REMOVE_DRY_RUN, report_stale,
+				 doctor);
+}
