@@ -3,6 +3,7 @@
  */
 #include <config.h>
 
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #define WORKERS 4
 
 struct shared {
-	_Atomic long wrong, seen, versions;
+	_Atomic long wrong, seen, versions, ready;
 	_Atomic long slowest; /* nanoseconds */
 	_Atomic bool stop;
 };
@@ -75,14 +76,18 @@ static void adder(int worker, long count)
 	(void)worker;
 	for (size_t i = 0; i < TYPES; i++)
 		all[i] = must_open(ipcu_type_name(types[i]), types[i], 3);
-	for (long n = 0; n < count; n++)
-		for (size_t i = 0; i < TYPES; i++) {
+	for (size_t i = 0; i < TYPES; i++) {
+		/* All at the same one at the same time. */
+		for (shared->ready++; shared->ready < (long)(i + 1) * WORKERS;)
+			sched_yield();
+		for (long n = 0; n < count; n++) {
 			/* Up and down for the small ones, so that none overflows. */
 			long delta = ipcu_type_size(types[i]) < 4 ? (n % 2 ? -1 : 1) : 1;
 
 			if (ipcu_shm_add(all[i], 1, number(types[i], delta), NULL) != IPCU_OK)
 				shared->wrong++;
 		}
+	}
 	for (size_t i = 0; i < TYPES; i++)
 		ipcu_shm_close(all[i]);
 }
