@@ -153,6 +153,16 @@ state_is() {
 	finish $first
 }
 
+@test "stopped and then killed, a waiter has not arrived" {
+	background ipc-barrier wait b 2; first=$!
+	until_true blocked $first
+	kill -STOP $first
+	state_is b 1/2waiting
+	kill -KILL $first
+	until_true state_is b 0/2waiting
+	fails 1 ipc-barrier wait -n b
+}
+
 @test "a waiter uses no CPU" {
 	background ipc-barrier wait b 3; first=$!
 	background ipc-barrier wait -t 1h b 3; second=$!

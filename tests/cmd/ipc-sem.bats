@@ -694,3 +694,43 @@ stand_in() {
 	finish $first
 	[ "$(xargs <"$TMP/runs")" = "first first last" ]
 }
+
+# In a PID namespace, where who was last can be said: the keeper's number is given to a stranger just before
+# release opens it.
+@test "release ends no stranger who has the keeper's number" {
+	need_root "a PID namespace"
+	need strace
+	[ -w /proc/sys/kernel/ns_last_pid ] || skip "the kernel has no CONFIG_CHECKPOINT_RESTORE"
+	cat >"$TMP/inside" <<-'END'
+		in_pidfd_open() {
+			for pid in $(pgrep -x ipc-sem); do
+				read -r number _ </proc/$pid/syscall && [ "$number" = 434 ] && return
+			done
+			return 1
+		}
+		until_true() {
+			local tries=0
+			until "$@" 2>/dev/null; do
+				tries=$((tries + 1))
+				[ $tries -lt 500 ] || { echo "deadline: $*"; exit 1; }
+				sleep 0.01
+			done
+		}
+		sleep 1000 & owner=$!
+		ipc-sem acquire -P $owner m
+		keeper=$(ipc-sem status -J m | jq '.holders[0].keeper')
+		strace -f -o /dev/null -e inject=pidfd_open:delay_enter=3000000:when=1 ipc-sem release -P $owner m 2>"$1" & release=$!
+		until_true in_pidfd_open
+		kill -KILL "$keeper"
+		until_true sh -c "! kill -0 $keeper"
+		echo $((keeper - 1)) >/proc/sys/kernel/ns_last_pid
+		sleep 1000 & stranger=$!
+		[ $stranger = "$keeper" ] || { echo "the stranger is $stranger, not $keeper"; exit 1; }
+		status=0
+		wait $release || status=$?
+		[ $status -eq 3 ] || { echo "release ended with $status"; exit 1; }
+		kill -0 $stranger || { echo "the stranger was killed"; exit 1; }
+	END
+	unshare --pid --fork --mount-proc bash "$TMP/inside" "$TMP/err"
+	grep -q "holds nothing of it any more" "$TMP/err"
+}
