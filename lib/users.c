@@ -22,28 +22,62 @@
 
 #define TOLD_MAX 64 /* uses of one process that are told apart */
 
+/*
+ * The calls in which one sleeps. A 64-bit kernel runs 32-bit processes too, whose numbers are others and mean
+ * other calls to it; on some machines ipc(2) is all of these calls in one.
+ */
 struct blocking {
+	int bits; /* of the process */
 	long number;
 	enum ipcu_family family;
 	const char *how;
 };
 
+#define BITS ((int)sizeof(long) * 8)
+#define BITS_32_MAX 0xffffffff
+
 static const struct blocking calls[] = {
 #ifdef SYS_msgrcv
-	{ SYS_msgrcv, IPCU_FAMILY_QUEUE, "receives" },
-	{ SYS_msgsnd, IPCU_FAMILY_QUEUE, "sends" },
+	{ BITS, SYS_msgrcv, IPCU_FAMILY_QUEUE, "receives" },
+	{ BITS, SYS_msgsnd, IPCU_FAMILY_QUEUE, "sends" },
 #endif
 #ifdef SYS_semop
-	{ SYS_semop, IPCU_FAMILY_SET, "waits" },
+	{ BITS, SYS_semop, IPCU_FAMILY_SET, "waits" },
 #endif
 #ifdef SYS_semtimedop
-	{ SYS_semtimedop, IPCU_FAMILY_SET, "waits" },
+	{ BITS, SYS_semtimedop, IPCU_FAMILY_SET, "waits" },
 #endif
 #ifdef SYS_semtimedop_time64
-	{ SYS_semtimedop_time64, IPCU_FAMILY_SET, "waits" },
+	{ BITS, SYS_semtimedop_time64, IPCU_FAMILY_SET, "waits" },
 #endif
-	{ -1, IPCU_FAMILY_QUEUE, "" },
+#if defined(__x86_64__)
+	{ 32, 401, IPCU_FAMILY_QUEUE, "receives" },
+	{ 32, 400, IPCU_FAMILY_QUEUE, "sends" },
+	{ 32, 420, IPCU_FAMILY_SET, "waits" },
+#elif defined(__i386__)
+	{ 64, 70, IPCU_FAMILY_QUEUE, "receives" }, { 64, 69, IPCU_FAMILY_QUEUE, "sends" },
+	{ 64, 65, IPCU_FAMILY_SET, "waits" },	   { 64, 220, IPCU_FAMILY_SET, "waits" },
+#endif
+	{ 0, -1, IPCU_FAMILY_QUEUE, "" },
 };
+
+/* What the first argument of ipc(2) stands for. */
+static const struct blocking all_in_one[] = {
+	{ 0, 12, IPCU_FAMILY_QUEUE, "receives" }, { 0, 11, IPCU_FAMILY_QUEUE, "sends" },
+	{ 0, 1, IPCU_FAMILY_SET, "waits" },	  { 0, 4, IPCU_FAMILY_SET, "waits" },
+	{ 0, -1, IPCU_FAMILY_QUEUE, "" },
+};
+
+static bool is_ipc(int bits, long number)
+{
+#if defined(SYS_ipc)
+	return bits == BITS && number == SYS_ipc;
+#elif defined(__x86_64__)
+	return bits == 32 && number == 117;
+#else
+	return (void)bits, (void)number, false;
+#endif
+}
 
 /* One process, as it is looked at. */
 struct look {
@@ -84,19 +118,35 @@ static void tell(struct look *look, enum ipcu_family family, int id, const char 
 /* What the thread whose "syscall" file is PATH sleeps in. */
 static void look_at_call(struct look *look, const char *path)
 {
-	char text[128], *end;
+	char text[192];
 	FILE *file = fopen(path, "re");
+	unsigned long long words[8]; /* six arguments, the stack pointer, the program counter */
+	const struct blocking *call = calls;
+	char *at, *end;
+	int bits, first = 0;
 	long number;
 
 	if (!file)
 		return;
-	if (fgets(text, sizeof(text), file) && (isdigit((unsigned char)text[0]))) {
-		number = strtol(text, &end, 10);
-		for (size_t i = 0; *end == ' ' && calls[i].number >= 0; i++)
-			if (calls[i].number == number)
-				tell(look, calls[i].family, (int)strtoull(end, NULL, 16),
-				     calls[i].how);
+	if (!fgets(text, sizeof(text), file) || !isdigit((unsigned char)text[0]))
+		goto out;
+	number = strtol(text, &at, 10);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++, at = end) {
+		words[i] = strtoull(at, &end, 16);
+		if (end == at)
+			goto out;
 	}
+	bits = words[6] > BITS_32_MAX ? 64 : 32;
+	if (is_ipc(bits, number)) {
+		call = all_in_one;
+		bits = 0;
+		number = (long)(words[0] & 0xffff);
+		first = 1;
+	}
+	for (; call->number >= 0; call++)
+		if (call->bits == bits && call->number == number)
+			tell(look, call->family, (int)words[first], call->how);
+out:
 	fclose(file);
 }
 

@@ -9,7 +9,7 @@ asleep() {
 	local number
 	read -r number _ </proc/"$1"/syscall || return
 	case $(uname -m)/$number in
-	x86_64/202 | aarch64/98 | i?86/240 | i?86/422) return 0 ;;
+	*86*/240 | *86*/422 | x86_64/202 | aarch64/98) return 0 ;;
 	esac
 	return 1
 }
@@ -19,7 +19,7 @@ reads() {
 	local number
 	[ "$(cat /proc/"$1"/comm)" = ipc-shm ] && read -r number first _ </proc/"$1"/syscall || return
 	case $(uname -m)/$number/$first in
-	x86_64/0/0x0 | aarch64/63/0x0 | i?86/3/0x0) return 0 ;;
+	*86*/3/0x0 | x86_64/0/0x0 | aarch64/63/0x0) return 0 ;;
 	esac
 	return 1
 }
@@ -385,6 +385,8 @@ reads() {
 
 @test "as large as half of the memory, without using any, and whole to its last byte" {
 	local size=$(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) / 2 * 1024))
+	# 32-bit commands have no addresses for more.
+	if commands_are_32_bit && [ $size -gt $((1 << 30)) ]; then size=$((1 << 30)); fi
 	ipc-shm create m $size
 	printf end | ipc-shm write --offset=$((size - 3)) m
 	[ "$(ipc-shm read --offset=$((size - 3)) m)" = end ]

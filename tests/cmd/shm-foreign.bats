@@ -10,7 +10,7 @@ asleep() {
 	local number
 	read -r number _ </proc/"$1"/syscall || return
 	case $(uname -m)/$number in
-	x86_64/202 | aarch64/98 | i?86/240 | i?86/422) return 0 ;;
+	*86*/240 | *86*/422 | x86_64/202 | aarch64/98) return 0 ;;
 	esac
 	return 1
 }
@@ -146,7 +146,7 @@ filling() {
 	local call
 	read -r call </proc/"$1"/syscall || return
 	case $(uname -m)/$call in
-	x86_64/28\ * | aarch64/233\ * | i?86/219\ *) echo "$call" ;;
+	*86*/219\ * | x86_64/28\ * | aarch64/233\ *) echo "$call" ;;
 	*) return 1 ;;
 	esac
 }
