@@ -59,7 +59,8 @@ static void look_at_semaphore(const struct holding *holding)
 static void look_at_memory(const struct holding *holding)
 {
 	unsigned waiting;
-	pid_t holder = ipcu_shm_lock_holder(holding->info->definition[IPCU_SHM_LOCK], &waiting);
+	pid_t holder = ipcu_shm_lock_holder(holding->info->definition[IPCU_SHM_LOCK],
+					    holding->info->creator, &waiting);
 
 	if (holder && doctor_stopped(holder))
 		tell_stopped(holding, holder, "holds its lock: who waits for it waits on");

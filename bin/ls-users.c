@@ -118,8 +118,9 @@ static bool add_lock(const struct ls_users *users, const struct ipcu_info *info,
 		     struct ls_uses *uses)
 {
 	unsigned waiting;
-	pid_t holder = ipcu_shm_lock_holder(info->definition[IPCU_SHM_LOCK], &waiting);
-	int set = ipcu_shm_lock_set(info->definition[IPCU_SHM_LOCK]);
+	pid_t holder =
+		ipcu_shm_lock_holder(info->definition[IPCU_SHM_LOCK], info->creator, &waiting);
+	int set = ipcu_shm_lock_set(info->definition[IPCU_SHM_LOCK], info->creator);
 
 	return (!holder || add(uses, holder, "holds")) &&
 	       (set < 0 || add_usages(users, IPCU_FAMILY_SET, set, uses));
@@ -174,7 +175,8 @@ int64_t ls_waiters(const struct ipcu_info *info, const struct ls_uses *uses)
 		return (int64_t)info->waiting;
 	case IPCU_KIND_MEMORY:
 		if (info->name)
-			ipcu_shm_lock_holder(info->definition[IPCU_SHM_LOCK], &waiting);
+			ipcu_shm_lock_holder(info->definition[IPCU_SHM_LOCK], info->creator,
+					     &waiting);
 		return info->name ? (int64_t)waiting : 0;
 	case IPCU_KIND_QUEUE: /* the kernel does not tell: those that we see */
 		return (int64_t)uses->count;

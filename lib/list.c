@@ -133,7 +133,7 @@ static bool see(struct seen *seen, enum ipcu_family family, int id)
 static bool see_set(struct seen *seen, const struct ipcu_record *record, uid_t owner)
 {
 	int id = record->kind == IPCU_KIND_MEMORY
-			 ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK])
+			 ? ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK], owner)
 		 : record->kind == IPCU_KIND_PIPE ? ipcu_pipe_set(record->key, owner)
 						  : -1;
 

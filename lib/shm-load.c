@@ -112,7 +112,7 @@ static void set_other(struct ipcu_record *record, key_t key, pid_t maker)
 	record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)key, (uint32_t)maker);
 }
 
-void ipcu_shm_other_remove(const struct ipcu_record *record)
+void ipcu_shm_other_remove(const struct ipcu_record *record, uid_t owner)
 {
 	key_t key = (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]);
 	pid_t maker = (pid_t)ipcu_pair_high(record->definition[IPCU_SHM_OTHER]);
@@ -122,8 +122,9 @@ void ipcu_shm_other_remove(const struct ipcu_record *record)
 	if (!maker || !key)
 		return;
 	id = shmget(key, 0, 0);
+	/* Its owner could have named anybody's segment: only his own go. */
 	if (id >= 0 && id != record->id && ipcu_stat_segment(id, &segment) == 0 &&
-	    segment.shm_cpid == maker && (segment.shm_perm.cuid == geteuid() || geteuid() == 0))
+	    segment.shm_cpid == maker && segment.shm_perm.cuid == owner)
 		shmctl(id, IPC_RMID, NULL);
 }
 
@@ -208,7 +209,7 @@ static void go_home(struct ipcu_registry *registry, const char *name, struct ipc
 		record->id = id;
 		set_other(record, staged, state.shm_cpid);
 		ipcu_registry_put(registry, name, record);
-		ipcu_shm_other_remove(record);
+		ipcu_shm_other_remove(record, registry->owner);
 	}
 	set_other(record, id < 0 ? home : 0, 0);
 	ipcu_registry_put(registry, name, record);
@@ -224,7 +225,7 @@ bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ip
 		return false;
 	if (dry_run)
 		return true;
-	ipcu_shm_other_remove(record);
+	ipcu_shm_other_remove(record, registry->owner);
 	if (away) {
 		go_home(registry, name, record, home);
 	} else {

@@ -16,21 +16,21 @@
 #include "shm.h"
 #include "steps.h"
 
-int ipcu_shm_lock_set(uint64_t lock)
+int ipcu_shm_lock_set(uint64_t lock, uid_t owner)
 {
 	key_t key = (key_t)ipcu_pair_low(lock);
 	int id = (int)ipcu_pair_high(lock) - 1;
 	struct semid_ds set;
 
 	if (id < 0 || ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 ||
-	    PERM_KEY(set.sem_perm) != key)
+	    PERM_KEY(set.sem_perm) != key || set.sem_perm.cuid != owner)
 		return -1;
 	return id;
 }
 
-pid_t ipcu_shm_lock_holder(uint64_t lock, unsigned *waiting)
+pid_t ipcu_shm_lock_holder(uint64_t lock, uid_t owner, unsigned *waiting)
 {
-	int id = ipcu_shm_lock_set(lock), count;
+	int id = ipcu_shm_lock_set(lock, owner), count;
 	pid_t holder;
 
 	*waiting = 0;
@@ -43,17 +43,17 @@ pid_t ipcu_shm_lock_holder(uint64_t lock, unsigned *waiting)
 	return holder > 0 ? holder : 1;
 }
 
-void ipcu_shm_lock_remove(uint64_t lock)
+void ipcu_shm_lock_remove(uint64_t lock, uid_t owner)
 {
 	key_t key = (key_t)ipcu_pair_low(lock);
-	int id = ipcu_shm_lock_set(lock);
+	int id = ipcu_shm_lock_set(lock, owner);
 	struct semid_ds set;
 
 	/* Its maker may have been killed before it could tell the identifier; then nobody has used it. */
 	if (id < 0 && key && !ipcu_pair_high(lock)) {
 		id = semget(key, 1, 0);
-		if (id >= 0 &&
-		    (ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 || set.sem_otime != 0))
+		if (id >= 0 && (ipcu_stat_set(id, &set) < 0 || set.sem_nsems != 1 ||
+				set.sem_otime != 0 || set.sem_perm.cuid != owner))
 			id = -1;
 	}
 	if (id >= 0)
@@ -67,7 +67,7 @@ static enum ipcu_result make_set(struct ipcu_registry *registry, const ipcu_shm 
 	struct semid_ds set;
 	int id = -1;
 
-	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK]);
+	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK], registry->owner);
 	for (unsigned i = 0; i < IPCU_CANDIDATES && id < 0; i++) {
 		key_t key = ipcu_name_derive(registry->owner, shm->object.name, i);
 		enum ipcu_result result;
@@ -115,7 +115,8 @@ enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm)
 	if (result == IPCU_OK &&
 	    (record.kind != IPCU_KIND_MEMORY || record.state != IPCU_RECORD_LIVE))
 		result = ipcu_fail_call("semop", EIDRM, "cannot lock it");
-	if (result == IPCU_OK && ipcu_shm_lock_set(record.definition[IPCU_SHM_LOCK]) < 0)
+	if (result == IPCU_OK &&
+	    ipcu_shm_lock_set(record.definition[IPCU_SHM_LOCK], registry.owner) < 0)
 		result = make_set(&registry, shm, &record);
 	ipcu_registry_unlock_close(&registry);
 	if (result == IPCU_OK)
@@ -136,7 +137,7 @@ static enum ipcu_result find_set(ipcu_shm *shm, int *id)
 			"key:, id: and ftok: reach objects of other programs, and those have none: use ipc-sem run");
 		return IPCU_USAGE;
 	}
-	*id = ipcu_shm_lock_set(atomic_load(&shm->lock));
+	*id = ipcu_shm_lock_set(atomic_load(&shm->lock), shm->object.owner);
 	if (*id >= 0)
 		return IPCU_OK;
 	result = ipcu_registry_open(&registry, shm->object.owner);
@@ -147,11 +148,11 @@ static enum ipcu_result find_set(ipcu_shm *shm, int *id)
 	if (result != IPCU_OK || record.kind != IPCU_KIND_MEMORY)
 		return ipcu_fail_call("semop", EIDRM, "cannot lock it");
 	atomic_store(&shm->lock, record.definition[IPCU_SHM_LOCK]);
-	*id = ipcu_shm_lock_set(atomic_load(&shm->lock));
+	*id = ipcu_shm_lock_set(atomic_load(&shm->lock), shm->object.owner);
 	if (*id >= 0)
 		return IPCU_OK;
 	result = ipcu_shm_lock_make(shm);
-	*id = ipcu_shm_lock_set(atomic_load(&shm->lock));
+	*id = ipcu_shm_lock_set(atomic_load(&shm->lock), shm->object.owner);
 	return result;
 }
 
@@ -172,7 +173,9 @@ enum ipcu_result ipcu_shm_lock(ipcu_shm *shm, const struct timespec *deadline)
 
 enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm)
 {
-	int id = shm->object.named ? ipcu_shm_lock_set(atomic_load(&shm->lock)) : -1, errnum;
+	int id = shm->object.named ? ipcu_shm_lock_set(atomic_load(&shm->lock), shm->object.owner)
+				   : -1,
+	    errnum;
 	struct ipcu_steps steps = { .count = 0 };
 
 	if (id < 0)

@@ -59,10 +59,14 @@ static bool adopt(int id, uint64_t definition[4])
 
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
+	struct shmid_ds segment;
 	unsigned waiting;
-	pid_t holder = ipcu_shm_lock_holder(record->definition[IPCU_SHM_LOCK], &waiting);
+	pid_t holder;
 
-	(void)id;
+	if (ipcu_stat_segment(id, &segment) < 0)
+		return IPCU_OK;
+	holder = ipcu_shm_lock_holder(record->definition[IPCU_SHM_LOCK], segment.shm_perm.cuid,
+				      &waiting);
 	if (!holder)
 		return IPCU_OK;
 	ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
@@ -73,9 +77,8 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 
 static void remove_rest(uid_t owner, const struct ipcu_record *record)
 {
-	(void)owner;
-	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK]);
-	ipcu_shm_other_remove(record);
+	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK], owner);
+	ipcu_shm_other_remove(record, owner);
 }
 
 const struct ipcu_kind_ops ipcu_shm_ops = {
@@ -353,7 +356,7 @@ enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info)
 	info->count = shm->count;
 	info->attached = segment.shm_nattch > 0 ? segment.shm_nattch - 1 : 0;
 	if (shm->object.named)
-		info->locked_by =
-			ipcu_shm_lock_holder(atomic_load(&shm->lock), &info->lock_waiting);
+		info->locked_by = ipcu_shm_lock_holder(atomic_load(&shm->lock), shm->object.owner,
+						       &info->lock_waiting);
 	return IPCU_OK;
 }

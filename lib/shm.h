@@ -89,8 +89,8 @@ static inline bool ipcu_stage_key(key_t key)
 bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ipcu_record *record,
 		     bool dry_run);
 
-/* Remove the other segment that RECORD names. */
-void ipcu_shm_other_remove(const struct ipcu_record *record);
+/* Remove the other segment that RECORD of OWNER's names, if it is his. */
+void ipcu_shm_other_remove(const struct ipcu_record *record, uid_t owner);
 
 /* Whether segment INFO was being filled by a process that is gone. */
 bool ipcu_stage_stale(const struct ipcu_info *info);
@@ -99,11 +99,14 @@ bool ipcu_stage_stale(const struct ipcu_info *info);
 
 /* Make the lock's set, if there is none yet. Only the owner of the name can. */
 enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm);
-/* LOCK is what a definition says of it. The identifier of the set it leads to, or -1. */
-int ipcu_shm_lock_set(uint64_t lock);
+/*
+ * LOCK is what a definition of OWNER's says of it, and may be a lie: the identifier of the set it leads to, or -1 if that
+ * is not the owner's.
+ */
+int ipcu_shm_lock_set(uint64_t lock, uid_t owner);
 
 /* Who holds it, 0 nobody; *WAITING how many wait for it. */
-pid_t ipcu_shm_lock_holder(uint64_t lock, unsigned *waiting);
-void ipcu_shm_lock_remove(uint64_t lock);
+pid_t ipcu_shm_lock_holder(uint64_t lock, uid_t owner, unsigned *waiting);
+void ipcu_shm_lock_remove(uint64_t lock, uid_t owner);
 
 #endif

@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/wait.h>
 
 #include "queue.h"
 #include "shm.h"
@@ -203,6 +206,71 @@ static void lies(void)
 	is_result(ipcu_remove("liar", IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
 }
 
+/* A set and a segment of another user's, on KEY; false if we cannot be another user. */
+static bool strangers(key_t key, int *set, int *segment, pid_t *maker)
+{
+	int status;
+
+	fflush(stdout);
+	*maker = fork();
+	if (*maker == 0)
+		_exit(setgid(1000) != 0 || setuid(1000) != 0 ||
+		      semget(key, 1, IPC_CREAT | 0666) < 0 ||
+		      shmget(key, 100, IPC_CREAT | 0666) < 0);
+	waitpid(*maker, &status, 0);
+	*set = semget(key, 1, 0);
+	*segment = shmget(key, 0, 0);
+	return status == 0;
+}
+
+static void lie_of(const char *name, uint64_t lock, uint64_t other)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+
+	is_result(ipcu_registry_open_locked(&registry, geteuid(), false), IPCU_OK, "registry");
+	is_result(ipcu_registry_find(&registry, name, &record), IPCU_OK, "record");
+	record.definition[IPCU_SHM_LOCK] = lock;
+	record.definition[IPCU_SHM_OTHER] = other;
+	is_result(ipcu_registry_put(&registry, name, &record), IPCU_OK, "lies");
+	ipcu_registry_unlock_close(&registry);
+}
+
+/* A record may name what is not its owner's: that is neither locked nor removed, not even by root. */
+static void lies_about_others(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_BYTES, .count = 16 };
+	key_t key = 0x51714;
+	int set, segment;
+	ipcu_shm *shm;
+	pid_t maker;
+
+	if (geteuid() != 0 || !strangers(key, &set, &segment, &maker)) {
+		ok(true, "# SKIP needs another user");
+		return;
+	}
+	/* By its key only; by its identifier; and then locked. */
+	for (int step = 0; step < 3; step++) {
+		is_result(ipcu_shm_open(&shm, "thief", &layout, NULL), IPCU_OK, "opens");
+		ipcu_shm_close(shm);
+		lie_of("thief", ipcu_pair((uint32_t)key, step ? (uint32_t)set + 1 : 0),
+		       ipcu_pair((uint32_t)key, (uint32_t)maker));
+		is_result(ipcu_shm_open(&shm, "thief", NULL, NULL), IPCU_OK, "opens");
+		if (step == 2) {
+			is_result(ipcu_shm_lock(shm, &ipcu_no_wait), IPCU_OK, "locks");
+			is_number(semctl(set, 0, GETVAL), 0, "not the stranger's set");
+			ipcu_shm_unlock(shm);
+		}
+		ipcu_shm_close(shm);
+		is_result(ipcu_remove("thief", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_OK,
+			  "removed");
+		is_number(semget(key, 1, 0), set, "the stranger's set is there");
+		is_number(shmget(key, 0, 0), segment, "and his segment");
+	}
+	semctl(set, 0, IPC_RMID);
+	shmctl(segment, IPC_RMID, NULL);
+}
+
 /* ---- publishing, and the lock --------------------------------------------- */
 
 static void publish(const char *text)
@@ -259,6 +327,7 @@ int main(void)
 		each_type((enum ipcu_type)type);
 	nan_and_zero();
 	lies();
+	lies_about_others();
 	publishing();
 	return done();
 }
