@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ * object.c - what creators leave when they die, what is in use, and what keeps an object from being removed
+ *
+ * The kill sweeps of tests/fault come by most of this too, with commands.
+ */
+#include <config.h>
+
+#include <string.h>
+#include <time.h>
+
+#include "queue.h"
+#include "registry.h"
+#include "shm.h"
+#include "sysv.h"
+#include "tap.h"
+
+/* NAME is recorded as about to be made on its first key, by this process. */
+static key_t announce(const char *name, enum ipcu_kind kind)
+{
+	struct ipcu_record record = { .kind = (int32_t)kind,
+				      .state = IPCU_RECORD_CREATING,
+				      .creator = getpid() };
+	struct ipcu_registry registry;
+
+	record.key = ipcu_name_derive(geteuid(), name, 0);
+	if (ipcu_registry_open_locked(&registry, geteuid(), true) != IPCU_OK)
+		return 0;
+	ipcu_registry_put(&registry, name, &record);
+	ipcu_registry_unlock_close(&registry);
+	return record.key;
+}
+
+static bool is_gone(enum ipcu_family family, int id)
+{
+	struct ipc_perm perm;
+
+	return ipcu_family_stat(family, id, &perm) < 0;
+}
+
+static void dead_creators(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 10 };
+	int queue = msgget(announce("dead-q", IPCU_KIND_QUEUE), IPC_CREAT | 0600);
+	int set = semget(announce("dead-e", IPCU_KIND_EVENT), 1, IPC_CREAT | 0600);
+	int segment = shmget(announce("dead-m", IPCU_KIND_MEMORY), 1, IPC_CREAT | 0600);
+	ipcu_queue *q;
+	ipcu_event *e;
+	ipcu_shm *m;
+
+	is_result(ipcu_list_one("dead-q", NULL, NULL), IPCU_NOT_FOUND,
+		  "a name that is being made is not there yet");
+	is_result(ipcu_queue_open(&q, "dead-q", NULL), IPCU_OK,
+		  "a queue whose creator died is made anew");
+	ok(is_gone(IPCU_FAMILY_QUEUE, queue), "and what it left is gone");
+	is_result(ipcu_event_open(&e, "dead-e", NULL), IPCU_OK, "so is an event");
+	ok(is_gone(IPCU_FAMILY_SET, set), "and its set");
+	is_result(ipcu_shm_open(&m, "dead-m", &layout, NULL), IPCU_OK, "and memory");
+	ok(is_gone(IPCU_FAMILY_SEGMENT, segment), "and its segment");
+	ipcu_shm_close(m);
+	ipcu_event_close(e);
+	ipcu_queue_close(q);
+	is_result(ipcu_remove("dead-q", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	is_result(ipcu_remove("dead-e", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	is_result(ipcu_remove("dead-m", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
+/* Somebody has used it: then it may be another program's, and is left alone. */
+static void used_meanwhile(void)
+{
+	struct {
+		long type;
+		char body[1];
+	} message = { 1, { 'x' } };
+	int queue = msgget(announce("used", IPCU_KIND_QUEUE), IPC_CREAT | 0600);
+	struct ipcu_queue_info info = { 0 };
+	ipcu_queue *q;
+
+	msgsnd(queue, &message, 1, 0);
+	is_result(ipcu_queue_open(&q, "used", NULL), IPCU_OK,
+		  "one that was used meanwhile is adopted");
+	ok(ipcu_queue_status(q, &info) == IPCU_OK && info.messages == 1 &&
+		   !is_gone(IPCU_FAMILY_QUEUE, queue),
+	   "with what is in it");
+	ipcu_queue_close(q);
+	is_result(ipcu_remove("used", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
+static void in_use(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 10 };
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+	ipcu_shm *shm;
+
+	is_result(ipcu_shm_open(&shm, "mine", &layout, NULL), IPCU_OK, "memory that is attached");
+	is_result(ipcu_remove("mine", IPCU_KIND_ANY, 0), IPCU_CONFLICT, "is not removed");
+	ok(strstr(ipcu_last_error()->message, "attached 1 times"), "for it is in use");
+	is_result(ipcu_shm_lock(shm, NULL), IPCU_OK, "nor while");
+	is_result(ipcu_remove("mine", IPCU_KIND_ANY, 0), IPCU_CONFLICT, "it is locked");
+	is_result(ipcu_shm_unlock(shm), IPCU_OK, "given back");
+	is_result(ipcu_shm_unlock(shm), IPCU_OK, "twice is no harm");
+	ipcu_shm_close(shm);
+	is_result(ipcu_remove("mine", IPCU_KIND_ANY, IPCU_REMOVE_DRY_RUN), IPCU_OK,
+		  "then it could be");
+	is_result(ipcu_remove("mine", IPCU_KIND_QUEUE, 0), IPCU_CONFLICT,
+		  "if it were what was said");
+	is_result(ipcu_remove("mine", IPCU_KIND_MEMORY, 0), IPCU_OK, "and is");
+	is_result(ipcu_sem_open(&sem, "held", 2, 2, NULL), IPCU_OK, "a semaphore");
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &hold), IPCU_OK, "that is held");
+	is_result(ipcu_remove("held", IPCU_KIND_ANY, 0), IPCU_CONFLICT, "is not removed");
+	ok(strstr(ipcu_last_error()->message, "holds 1"), "and it says by whom: %s",
+	   ipcu_last_error()->message);
+	is_result(ipcu_sem_release(sem, &hold), IPCU_OK, "given back");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("held", IPCU_KIND_ANY, 0), IPCU_OK, "it is");
+}
+
+static void by_key(void)
+{
+	int queue = msgget(0x77, IPC_CREAT | 0600), set = semget(0x77, 1, IPC_CREAT | 0600);
+
+	ok(queue >= 0 && set >= 0, "a queue and a set on one key");
+	is_result(ipcu_remove("key:0x77", IPCU_KIND_ANY, 0), IPCU_CONFLICT, "are two objects");
+	ok(strstr(ipcu_last_error()->hint, "-k queue"), "and it says how to choose");
+	is_result(ipcu_remove("key:0x77", IPCU_KIND_SEMAPHORE, 0), IPCU_OK, "one");
+	is_result(ipcu_remove("key:0x77", IPCU_KIND_ANY, IPCU_REMOVE_DRY_RUN), IPCU_OK,
+		  "and the other one");
+	is_result(ipcu_remove("key:0x77", IPCU_KIND_ANY, 0), IPCU_OK, "can be removed");
+	is_result(ipcu_remove("key:0x77", IPCU_KIND_ANY, 0), IPCU_NOT_FOUND, "once");
+}
+
+/* Its maker died before it could tell the lock's identifier. */
+static void dead_locker(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 10 };
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	ipcu_shm *shm;
+	key_t key;
+	int set;
+
+	is_result(ipcu_shm_open(&shm, "locked", &layout, NULL), IPCU_OK, "memory");
+	ipcu_registry_open_locked(&registry, geteuid(), false);
+	ipcu_registry_find(&registry, "locked", &record);
+	key = record.key + 1;
+	record.definition[IPCU_SHM_LOCK] = ipcu_pair((uint32_t)key, 0);
+	ipcu_registry_put(&registry, "locked", &record);
+	ipcu_registry_unlock_close(&registry);
+	set = semget(key, 1, IPC_CREAT | 0600);
+	ok(set >= 0 && !is_gone(IPCU_FAMILY_SET, set), "with a lock that was just made");
+	ipcu_shm_close(shm);
+	is_result(ipcu_remove("locked", IPCU_KIND_ANY, 0), IPCU_OK, "is removed");
+	ok(is_gone(IPCU_FAMILY_SET, set), "with its lock");
+}
+
+static void limits(void)
+{
+	struct ipcu_limit some[2], all[32];
+	size_t count = 0;
+
+	ok(ipcu_limits(some, 2, &count) == IPCU_OK && count > 2,
+	   "there are more limits than there is room for");
+	ok(ipcu_limits(all, 32, &count) == IPCU_OK && count <= 32 &&
+		   strcmp(all[0].name, some[0].name) == 0,
+	   "the first ones are written");
+}
+
+int main(void)
+{
+	deadline_for_all(60);
+	dead_creators();
+	used_meanwhile();
+	in_use();
+	by_key();
+	dead_locker();
+	limits();
+	return done();
+}
