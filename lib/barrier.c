@@ -153,14 +153,18 @@ const struct ipcu_kind_ops ipcu_barrier_ops = {
 static enum ipcu_result check_opened(const struct ipcu_object *object, unsigned parties)
 {
 	uint64_t has = object->definition[0];
+	long members = ipcu_set_members(object->id);
 
+	/* It may have been removed since its name was looked up, and then nothing is damaged. */
+	if (members < 0)
+		return ipcu_fail_call("semctl", errno, "cannot open it");
 	if (parties && has != parties) {
 		ipcu_fail(IPCU_CONFLICT, "it has %llu parties, not %u", (unsigned long long)has,
 			  parties);
 		ipcu_hint("use another name, or remove it with ipc-rm to create it anew");
 		return IPCU_CONFLICT;
 	}
-	if (!has_parties(object->id, has))
+	if (has < 1 || has > IPCU_PARTIES_MAX || members != set_size(has))
 		return ipcu_fail(IPCU_SYSTEM,
 				 "the barrier is damaged: its set does not fit %llu parties",
 				 (unsigned long long)has);

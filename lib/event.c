@@ -131,6 +131,19 @@ const struct ipcu_kind_ops ipcu_event_ops = {
 	.describe = describe,
 };
 
+/* It may also have been removed since its name was looked up, and then nothing is damaged. */
+static enum ipcu_result check_set(int id)
+{
+	long members = ipcu_set_members(id);
+
+	if (members < 0)
+		return ipcu_fail_call("semctl", errno, "cannot open it");
+	if (members != SIZE)
+		return ipcu_fail(IPCU_SYSTEM,
+				 "the event is damaged: it is another set of semaphores");
+	return IPCU_OK;
+}
+
 enum ipcu_result ipcu_event_open(ipcu_event **out, const char *name, const struct ipcu_open *how)
 {
 	static const uint64_t definition[4];
@@ -140,9 +153,8 @@ enum ipcu_result ipcu_event_open(ipcu_event **out, const char *name, const struc
 	if (!event)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
 	result = ipcu_steps_open(&event->object, &ipcu_event_ops, name, how, definition);
-	if (result == IPCU_OK && !is_event(event->object.id))
-		result = ipcu_fail(IPCU_SYSTEM,
-				   "the event is damaged: it is another set of semaphores");
+	if (result == IPCU_OK)
+		result = check_set(event->object.id);
 	if (result != IPCU_OK) {
 		free(event);
 		return result;

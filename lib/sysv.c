@@ -39,6 +39,17 @@ int ipcu_stat_set(int id, struct semid_ds *state)
 	return errno == EINVAL ? semctl(id, 0, IPC_STAT, arg) : -1;
 }
 
+long ipcu_set_members(int id)
+{
+	struct semid_ds state;
+
+	if (ipcu_stat_set(id, &state) == 0)
+		return (long)state.sem_nsems;
+	if (errno == EINVAL)
+		errno = EIDRM;
+	return -1;
+}
+
 int ipcu_stat_segment(int id, struct shmid_ds *state)
 {
 	memset(state, 0, sizeof(*state));

@@ -61,6 +61,9 @@ int ipcu_stat_queue(int id, struct msqid_ds *state);
 int ipcu_stat_set(int id, struct semid_ds *state);
 int ipcu_stat_segment(int id, struct shmid_ds *state);
 
+/* How many members set ID has; -1 with errno EIDRM: it is gone, not just another one. */
+long ipcu_set_members(int id);
+
 /* The three families of objects, for what is the same in all. */
 enum ipcu_family { IPCU_FAMILY_QUEUE, IPCU_FAMILY_SET, IPCU_FAMILY_SEGMENT };
 
