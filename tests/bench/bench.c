@@ -469,6 +469,7 @@ int main(int argc, char **argv)
 	sem_rows(bindir, staticdir, directory, rounds);
 	event_row(100, rounds);
 	shm_rows(bindir, rounds);
+	pipe_rows(bindir, rounds);
 	for (unsigned parties = 2; parties <= 256; parties *= parties == 2 ? 2 : 4)
 		barrier_row(parties, rounds < 3 ? rounds : 3, parties <= 64 ? 6 : 0);
 	memory(1);

@@ -46,6 +46,9 @@ void barrier_row(unsigned parties, size_t rounds, double target);
 /* shm.c: additions, waking up, bytes in and out. */
 void shm_rows(const char *bindir, size_t rounds);
 
+/* pipe.c: a stream, and eight bytes there and back. */
+void pipe_rows(const char *bindir, size_t rounds);
+
 /* sem.c: a command under a lock, taking and giving, handing over. */
 void sem_rows(const char *bindir, const char *staticdir, const char *directory, size_t rounds);
 

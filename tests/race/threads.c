@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "queue.h"
 #include "tap.h"
 
 #define THREADS 4
@@ -19,6 +20,7 @@ static ipcu_sem *sem;
 static ipcu_barrier *barrier;
 static ipcu_event *event;
 static ipcu_shm *shm;
+static ipcu_pipe *pipes[2]; /* the two ends of one */
 static _Atomic long received, failures, passed;
 
 static void expect(bool good, const char *what)
@@ -128,6 +130,64 @@ static void *count_up(void *unused)
 	return unused;
 }
 
+/* Both ends of a pipe, each with a thread that writes and one that reads. */
+#define STREAM 300000
+
+static void *write_stream(void *end)
+{
+	ipcu_pipe *pipe = *(ipcu_pipe **)end;
+	char bytes[777];
+	size_t done;
+
+	for (size_t written = 0; written < STREAM; written += done) {
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (char)((written + i) % 251);
+		done = STREAM - written < sizeof(bytes) ? STREAM - written : sizeof(bytes);
+		expect(ipcu_pipe_write(pipe, bytes, done, &done, NULL) == IPCU_OK, "write");
+	}
+	ipcu_pipe_end(pipe);
+	return NULL;
+}
+
+static void *read_stream(void *end)
+{
+	ipcu_pipe *pipe = *(ipcu_pipe **)end;
+	char bytes[1000];
+	size_t taken = 0, got = 1;
+
+	while (got) {
+		expect(ipcu_pipe_read(pipe, bytes, sizeof(bytes), &got, NULL) == IPCU_OK, "read");
+		for (size_t i = 0; i < got; i++, taken++)
+			if (bytes[i] != (char)(taken % 251))
+				failures++;
+		expect(ipcu_pipe_check(pipe) == IPCU_OK, "check");
+	}
+	expect(taken == STREAM, "all");
+	return NULL;
+}
+
+static void stream_both_ways(void)
+{
+	pthread_t threads[4];
+
+	for (int end = 0; end < 2; end++) {
+		is_result(ipcu_pipe_open(&pipes[end], "p", IPCU_PIPE_CONNECT, 4096, NULL, NULL),
+			  IPCU_OK, "an end of a pipe");
+	}
+	for (int end = 0; end < 2; end++) {
+		is_result(ipcu_pipe_meet(pipes[end], NULL), IPCU_OK, "its other end");
+		pthread_create(&threads[end], NULL, write_stream, &pipes[end]);
+		pthread_create(&threads[2 + end], NULL, read_stream, &pipes[end]);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	is_number(failures, 0, "streams both ways at once");
+	is_result(ipcu_pipe_finish(pipes[0], &ipcu_no_wait), IPCU_NOT_NOW, "one end is done");
+	is_result(ipcu_pipe_finish(pipes[1], NULL), IPCU_OK, "and the other");
+	for (int end = 0; end < 2; end++)
+		ipcu_pipe_close(pipes[end]);
+}
+
 static void all_at_once(void *(*const functions[])(void *), int count)
 {
 	pthread_t threads[4 * THREADS];
@@ -155,6 +215,7 @@ int main(void)
 	is_result(ipcu_barrier_open(&barrier, "b", THREADS, NULL), IPCU_OK, "a barrier");
 	is_result(ipcu_event_open(&event, "e", NULL), IPCU_OK, "an event");
 	is_result(ipcu_shm_open(&shm, "m", &layout, NULL), IPCU_OK, "a memory");
+	stream_both_ways();
 	all_at_once(messages, 2);
 	for (int i = 0; i < 2; i++)
 		while (ipcu_queue_receive(queues[i], &message, NULL, &past) == IPCU_OK)
