@@ -197,12 +197,50 @@ static void storm(long count)
 		  "nothing is left");
 }
 
+/* After a session whose ends were both killed, two come at once: one clears, and both find each other. */
+static void come_at_once(long count)
+{
+	long met = 0;
+
+	for (long i = 0; i < count; i++) {
+		enum ipcu_pipe_end end;
+		pid_t child = fork();
+		int status[2];
+
+		if (child == 0) {
+			ipcu_pipe *pipe;
+
+			for (end = IPCU_PIPE_WRITER; end <= IPCU_PIPE_READER; end++)
+				if (ipcu_pipe_open(&pipe, "p", end, SIZE, NULL, NULL) != IPCU_OK)
+					_exit(1);
+			_exit(0);
+		}
+		wait_for(child);
+		for (end = IPCU_PIPE_WRITER; end <= IPCU_PIPE_READER; end++) {
+			struct timespec deadline = ipcu_deadline_in(3000000000);
+			ipcu_pipe *pipe;
+
+			if (fork())
+				continue;
+			if (ipcu_pipe_open(&pipe, "p", end, SIZE, NULL, &deadline) != IPCU_OK ||
+			    ipcu_pipe_meet(pipe, &deadline) != IPCU_OK)
+				_exit(1);
+			ipcu_pipe_close(pipe);
+			_exit(0);
+		}
+		met += wait(&status[0]) > 0 && wait(&status[1]) > 0 && status[0] == 0 &&
+		       status[1] == 0;
+	}
+	is_number(met, count, "who come at once after a session find each other");
+}
+
 int main(void)
 {
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED)
 		return 1;
+	come_at_once(rounds("ROUNDS", 1000));
 	storm(rounds("ROUNDS", 200));
 	return done();
 }

@@ -197,7 +197,7 @@ static bool inside(const ipcu_pipe *pipe, const void *at, size_t size, bool writ
 /* Nonsense of all kinds into all the words, with each way of using them in between. */
 static void hostile(long count)
 {
-	long outside = 0, wrong = 0, results[9] = { 0 };
+	long outside = 0, wrong = 0, wrote[9] = { 0 }, read[9] = { 0 };
 	ipcu_pipe *writer, *reader;
 	unsigned seed = 1;
 
@@ -224,17 +224,19 @@ static void hostile(long count)
 					     SIZE);
 			break;
 		default:
+			/* Agreed again, or there would be nothing but nonsense from now on. */
+			reader->taken = writer->written;
 			atomic_store(&writer->head->rings[0].taken, 2 * reader->taken);
 			atomic_store(&writer->head->rings[0].written, 2 * writer->written);
 		}
 		result = ipcu_pipe_reserve(writer, &room, &size, &ipcu_no_wait);
-		results[result]++;
+		wrote[result]++;
 		if (result == IPCU_OK) {
 			outside += !inside(writer, room, size, true);
 			ipcu_pipe_commit(writer, 1 + (size_t)rand_r(&seed) % size);
 		}
 		result = ipcu_pipe_peek(reader, &at, &size, &ipcu_no_wait);
-		results[result]++;
+		read[result]++;
 		if (result == IPCU_OK && size) {
 			outside += !inside(reader, at, size, false);
 			ipcu_pipe_consume(reader, 1 + (size_t)rand_r(&seed) % size);
@@ -242,13 +244,15 @@ static void hostile(long count)
 		reader->at_end = false; /* otherwise it stays there */
 	}
 	for (int i = 0; i < 9; i++)
-		if (results[i] && i != IPCU_OK && i != IPCU_NOT_NOW && i != IPCU_BROKEN)
-			wrong += results[i];
+		if (i != IPCU_OK && i != IPCU_NOT_NOW && i != IPCU_BROKEN)
+			wrong += wrote[i] + read[i];
 	is_number(outside, 0, "a head of nonsense leads nowhere outside the ring");
 	is_number(wrong, 0, "and to no other results than done, not now and broken");
-	ok(results[IPCU_OK] && results[IPCU_NOT_NOW] && results[IPCU_BROKEN],
-	   "each of them came (%ld %ld %ld)", results[IPCU_OK], results[IPCU_NOT_NOW],
-	   results[IPCU_BROKEN]);
+	/* Nonsense is about every second time more than there can be. */
+	ok(wrote[IPCU_OK] > count / 9 && wrote[IPCU_BROKEN] > count / 9,
+	   "the writer sees through it (%ld of %ld)", wrote[IPCU_BROKEN], count);
+	ok(read[IPCU_OK] > count / 9 && read[IPCU_BROKEN] > count / 9, "and the reader (%ld)",
+	   read[IPCU_BROKEN]);
 	ipcu_pipe_close(writer);
 	ipcu_pipe_close(reader);
 }
