@@ -359,6 +359,15 @@ static int leave_first(const ipcu_pipe *pipe, bool surely)
 	return ipcu_steps_do(pipe->set, &steps, NULL);
 }
 
+/* With the lock, and nobody at its ends nor about to be. */
+static void remove_parts(struct ipcu_registry *registry, const char *name,
+			 const struct ipcu_record *record)
+{
+	ipcu_family_remove(IPCU_FAMILY_SEGMENT, record->id);
+	remove_rest(registry->owner, record);
+	ipcu_registry_drop(registry, name);
+}
+
 static void remove_all(const ipcu_pipe *pipe)
 {
 	struct ipcu_registry registry;
@@ -367,12 +376,38 @@ static void remove_all(const ipcu_pipe *pipe)
 	if (ipcu_registry_open_locked(&registry, pipe->object.owner, false) != IPCU_OK)
 		return; /* what is left is as if we had been killed here */
 	if (ipcu_registry_find(&registry, pipe->object.name, &record) == IPCU_OK &&
-	    record.kind == IPCU_KIND_PIPE && record.id == pipe->object.id) {
-		ipcu_family_remove(IPCU_FAMILY_SEGMENT, pipe->object.id);
-		remove_rest(pipe->object.owner, &record);
-		ipcu_registry_drop(&registry, pipe->object.name);
-	}
+	    record.kind == IPCU_KIND_PIPE && record.id == pipe->object.id)
+		remove_parts(&registry, pipe->object.name, &record);
 	ipcu_registry_unlock_close(&registry);
+}
+
+/* If nobody is at either end, nobody will be: they wait for CLOSING. False if somebody is. */
+static bool close_empty(int set)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	for (unsigned end = 0; end < 2; end++)
+		expect(&steps, PRESENT + end, 0);
+	expect(&steps, CLOSING, 0);
+	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
+	return ipcu_steps_do(set, &steps, NULL) == 0;
+}
+
+bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
+		      const struct ipcu_record *record, bool dry_run)
+{
+	int set = ipcu_pipe_set(record->key, registry->owner);
+	unsigned short values[SEMAPHORES];
+
+	if (set < 0 || semctl(set, 0, GETALL, (union semun){ .array = values }) < 0 ||
+	    !is_over(values) || values[PRESENT] || values[PRESENT + 1])
+		return false;
+	if (dry_run)
+		return true;
+	if (!close_empty(set))
+		return false;
+	remove_parts(registry, name, record);
+	return true;
 }
 
 static void leave(ipcu_pipe *pipe)
@@ -440,19 +475,11 @@ static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t w
 	return IPCU_CONFLICT;
 }
 
-/* If nobody is there, what was left by the killed is no reason for a conflict: remove it. False if somebody is. */
+/* What was left by the killed is no reason for a conflict: remove it. False if somebody is there. */
 static bool discard(ipcu_pipe *pipe)
 {
-	struct ipcu_steps steps = { .count = 0 };
-
 	pipe->set = ipcu_pipe_set(pipe->object.key, pipe->object.owner);
-	if (pipe->set < 0 || !may_remove(geteuid(), pipe))
-		return false;
-	for (unsigned end = 0; end < 2; end++)
-		expect(&steps, PRESENT + end, 0);
-	ipcu_step(&steps, CLOSING, 0, IPC_NOWAIT);
-	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
-	if (ipcu_steps_do(pipe->set, &steps, NULL))
+	if (pipe->set < 0 || !may_remove(geteuid(), pipe) || !close_empty(pipe->set))
 		return false;
 	remove_all(pipe);
 	return true;

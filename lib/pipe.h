@@ -60,4 +60,11 @@ void ipcu_pipe_wake(_Atomic uint64_t *position, _Atomic uint32_t *asleep);
 /* The set that says who is at the ends of OWNER's pipe with KEY, or -1 with errno; EEXIST: it is another program's. */
 int ipcu_pipe_set(key_t key, uid_t owner);
 
+/*
+ * With the lock: remove a pipe whose ends were killed, so that nobody is left to. False, and nothing to do, if somebody
+ * is at an end, or nobody ever was. DRY_RUN only looks.
+ */
+bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
+		      const struct ipcu_record *record, bool dry_run);
+
 #endif

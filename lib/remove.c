@@ -11,6 +11,7 @@
 #include "error.h"
 #include "holder.h"
 #include "object.h"
+#include "pipe.h"
 #include "shm.h"
 #include "spill.h"
 
@@ -209,17 +210,24 @@ static void stale_names(struct ipcu_registry *registry, const struct stale *stal
 {
 	char name[IPCU_NAME_MAX + 1], what[160];
 	struct ipcu_record record;
+	bool dry_run = stale->flags & IPCU_REMOVE_DRY_RUN;
 	struct ipc_perm perm;
 	uint32_t cursor = 0;
 	int id;
 
 	while (ipcu_registry_next(registry, &cursor, name, &record)) {
 		if (ipcu_object_verify(registry, name, &record, &id, &perm)) {
+			const char *why = NULL;
+
 			if (record.kind == IPCU_KIND_MEMORY &&
-			    ipcu_shm_settle(registry, name, &record,
-					    stale->flags & IPCU_REMOVE_DRY_RUN)) {
-				snprintf(what, sizeof(what),
-					 "memory %s: who loaded it died half-way", name);
+			    ipcu_shm_settle(registry, name, &record, dry_run))
+				why = "who loaded it died half-way";
+			else if (record.kind == IPCU_KIND_PIPE &&
+				 ipcu_pipe_settle(registry, name, &record, dry_run))
+				why = "both its ends are gone";
+			if (why) {
+				snprintf(what, sizeof(what), "%s %s: %s",
+					 ipcu_kind_name((enum ipcu_kind)record.kind), name, why);
 				found(stale, what);
 			}
 			continue;
@@ -230,7 +238,7 @@ static void stale_names(struct ipcu_registry *registry, const struct stale *stal
 				 ? "its creator died before it was ready"
 				 : "the object is gone");
 		found(stale, what);
-		if (!(stale->flags & IPCU_REMOVE_DRY_RUN))
+		if (!dry_run)
 			ipcu_object_clear_up(registry, name);
 	}
 }

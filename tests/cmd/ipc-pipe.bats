@@ -212,6 +212,28 @@ breaks() {
 	nothing_left
 }
 
+@test "both killed: ipc-rm --stale finds what they left, and nothing that is in use" {
+	pair
+	[[ $(ipc-rm --stale -v) != *pipe* ]]
+	kill -KILL $writer $reader
+	until_true state_is p 0bytes,nobody
+	[[ $(ipc-rm --stale --dry-run) == *"pipe p: both its ends are gone"* ]]
+	state_is p 0bytes,nobody
+	[[ $(ipc-rm --stale -v) == *"pipe p: both its ends are gone"* ]]
+	nothing_left
+}
+
+@test "what the killed left is no conflict, whatever is wanted now" {
+	pair
+	kill -KILL $writer $reader
+	until_true state_is p 0bytes,nobody
+	background ipc-pipe connect --size=8192 p < <(echo from a) >"$TMP/a"; a=$!
+	[ "$(echo from b | ipc-pipe connect p)" = "from a" ]
+	finish $a
+	[ "$(cat "$TMP/a")" = "from b" ]
+	nothing_left
+}
+
 @test "one dies before the other comes: the next session begins anew" {
 	background ipc-pipe write p < <(echo old) 8>&- 9>&-; writer=$!
 	until_true state_is p 0bytes,writer,noreader
