@@ -54,6 +54,22 @@ complete_zsh() {
 	complete_zsh ipc-recv jobs -- ca | grep -qx normal
 }
 
+@test "verbs come first, and each has options of its own" {
+	ipc-send jobs x
+	[ "$(complete_bash ipc-pipe "" | sort | tr '\n' ' ')" = "connect read write " ]
+	[ "$(complete_bash ipc-pipe write --si)" = --size ]
+	[ -z "$(complete_bash ipc-pipe write --par)" ]
+	[ "$(complete_bash ipc-pipe write jo)" = jobs ]
+	need zsh
+	[ "$(complete_zsh ipc-pipe "" | sed -n 's/:.*//p' | sort | tr '\n' ' ')" = "connect read write " ]
+	complete_zsh ipc-pipe write --si | grep -q '^--size:'
+	complete_zsh ipc-pipe write jo | grep -qx jobs
+	need fish
+	[ "$(complete_fish "ipc-pipe " | cut -f 1 | sort | tr '\n' ' ')" = "connect read write " ]
+	complete_fish "ipc-pipe write --si" | grep -q '^--size'
+	complete_fish "ipc-pipe write jo" | grep -q '^jobs'
+}
+
 @test "the processes of --ipc-namespace are completed" {
 	complete_bash ipc-ls --ipc-namespace "" | grep -qx $$
 	[ "$(complete_bash ipc-ls --ipc-n)" = --ipc-namespace ]
