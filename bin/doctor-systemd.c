@@ -117,67 +117,66 @@ static int compare(const void *a, const void *b)
 	return strcmp(((const struct drop_in *)a)->name, ((const struct drop_in *)b)->name);
 }
 
-/* All that count, in the order of their names; how many, or -1 without memory. */
-static int list_drop_ins(const struct doctor *doctor, struct drop_in **list)
-{
-	int count = 0;
+struct drop_ins {
+	struct drop_in *items;
+	size_t count;
+};
 
-	*list = NULL;
+/* What there is no memory for is left out, as a file that cannot be read is. */
+static void add_drop_in(struct drop_ins *all, const char *name, size_t folder)
+{
+	struct drop_in *items = realloc(all->items, (all->count + 1) * sizeof(*items));
+
+	if (!items)
+		return;
+	all->items = items;
+	items[all->count].folder = folder;
+	items[all->count].name = strdup(name);
+	all->count += items[all->count].name != NULL;
+}
+
+/* All that count, in the order of their names. */
+static void list_drop_ins(const struct doctor *doctor, struct drop_ins *all)
+{
 	for (size_t folder = 0; folder < FOLDERS; folder++) {
 		char path[4096];
-		struct dirent **entries;
-		int found, kept = 0;
+		struct dirent **entries = NULL;
+		int found;
 
 		snprintf(path, sizeof(path), "%s%s/logind.conf.d", doctor->root, folders[folder]);
 		found = scandir(path, &entries, is_conf, NULL);
 		for (int i = 0; i < found; i++) {
-			struct drop_in *more = NULL;
-
-			if (kept >= 0 && !is_overridden(doctor, entries[i]->d_name, folder)) {
-				more = realloc(*list, ((size_t)count + 1) * sizeof(*more));
-				kept = more ? kept : -1;
-			}
-			if (more) {
-				*list = more;
-				more[count].folder = folder;
-				more[count].name = strdup(entries[i]->d_name);
-				kept = more[count].name ? kept : -1;
-				count += more[count].name != NULL;
-			}
+			if (!is_overridden(doctor, entries[i]->d_name, folder))
+				add_drop_in(all, entries[i]->d_name, folder);
 			free(entries[i]);
 		}
-		if (found >= 0)
-			free(entries);
-		if (kept < 0)
-			return -1;
+		free(entries);
 	}
-	if (count)
-		qsort(*list, (size_t)count, sizeof(**list), compare);
-	return count;
+	if (all->count)
+		qsort(all->items, all->count, sizeof(*all->items), compare);
 }
 
 static bool removes_ipc(const struct doctor *doctor)
 {
-	struct drop_in *list;
+	struct drop_ins all = { NULL, 0 };
 	bool remove_ipc = true;
 	FILE *file = NULL;
-	int count;
 
 	for (size_t i = 0; i < FOLDERS && !file; i++)
 		file = open_below(doctor, folders[i], "logind.conf");
 	if (file)
 		read_settings(file, true, &remove_ipc);
-	count = list_drop_ins(doctor, &list);
-	for (int i = 0; i < count; i++) {
+	list_drop_ins(doctor, &all);
+	for (size_t i = 0; i < all.count; i++) {
 		char name[300];
 
-		snprintf(name, sizeof(name), "logind.conf.d/%s", list[i].name);
-		file = open_below(doctor, folders[list[i].folder], name);
+		snprintf(name, sizeof(name), "logind.conf.d/%s", all.items[i].name);
+		file = open_below(doctor, folders[all.items[i].folder], name);
 		if (file)
 			read_settings(file, false, &remove_ipc);
-		free(list[i].name);
+		free(all.items[i].name);
 	}
-	free(list);
+	free(all.items);
 	return remove_ipc;
 }
 

@@ -145,7 +145,9 @@ char ipcu_process_state(pid_t pid)
 {
 	struct stat_fields fields;
 
-	return read_stat(pid, "stat", &fields) ? fields.state : '\0';
+	if (!read_stat(pid, "stat", &fields))
+		return '\0';
+	return fields.state;
 }
 
 bool ipcu_process_same_namespace(pid_t pid)

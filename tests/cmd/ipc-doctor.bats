@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 load ../helper
 
 # The machine around a test is not to be judged: a namespace of our own, and no systemd.
+# shellcheck disable=SC2120 # most need no option
 doctor() {
 	ipc-doctor --peer=$$ --root="$TMP" --interval=0 "$@"
 }
@@ -21,7 +22,7 @@ finds() {
 	fails 1 doctor "$@"
 	line=$(grep -F "$subject: " <<<"$output") || { echo "no $subject in: $output"; return 1; }
 	[ "$(wc -l <<<"$line")" = 1 ]
-	# shellcheck disable=SC2053 # a pattern
+	# shellcheck disable=SC2027,SC2053 # a pattern
 	[[ $line == "$subject: "$message"; fix: "* ]] || { echo "not as expected: $line"; return 1; }
 	FIX=${line##*; fix: }
 	[ -z "$stderr" ]
@@ -91,8 +92,8 @@ sysctl_is() {
 	healthy
 	sysctl_is sem "32000 7 500 2" # one command for both
 	fails 1 doctor
-	[ "$(sed 's/.*fix: //' <<<"$output" | sort -u | wc -l)" = 1 ]
-	FIX=$(sed -n '1s/.*fix: //p' <<<"$output")
+	FIX=${output##*; fix: }
+	[ "$(grep -cF "; fix: $FIX" <<<"$output")" = "$(wc -l <<<"$output")" ]
 	mend
 	healthy
 	sysctl_is shmmni 2
@@ -164,16 +165,15 @@ sysctl_is() {
 
 @test "messages that are too big for the queue, in many of the segments there are" {
 	need_namespace "sets sysctls"
-	local i
 	sysctl_is shmmni 35
-	for i in 1 2 3; do head -c 10000 /dev/zero | ipc-send -w q1; done
+	for _ in 1 2 3; do head -c 10000 /dev/zero | ipc-send -w q1; done
 	healthy
 	head -c 20000 /dev/zero | ipc-send -w q1
 	finds kernel.msgmax "4 queued messages are over its 8192 bytes, or their queue's, and take one of 35 segments each"
 	mend
 	ipc-recv -a q1 >/dev/null
 	ipc-rm q1
-	for i in 1 2 3 4 5; do head -c 20000 /dev/zero | ipc-send -w q1; done
+	for _ in 1 2 3 4 5; do head -c 20000 /dev/zero | ipc-send -w q1; done
 	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 0 ]
 	healthy
 }
@@ -233,7 +233,7 @@ empty() {
 	ipcrm -M "$(field s1 KEY)" # its table, which is made anew on use only
 	perl -e 'semget(0x7123, 1, 01600) // die; shmget(0x7123, 10, 01600) // die; msgget(0x7123, 01600) // die'
 	awk '{ print $1, $2, $3 }' /proc/sysvipc/* >"$TMP/before" # keys, identifiers, modes
-	doctor
+	healthy
 	ipc-ls -a -o +PIDS >"$TMP/list"
 	awk '{ print $1, $2, $3 }' /proc/sysvipc/* >"$TMP/after"
 	diff "$TMP/before" "$TMP/after"
@@ -287,7 +287,7 @@ settings() {
 	FIX=${output##*; fix: }
 	PATH="$TMP/bin:$PATH" mend
 	removes_not
-	rm -r "$TMP/var"
+	rm -r "${TMP:?}/var"
 	removes
 	# Root is told of others who have objects.
 	as 1000 ipc-send -m 600 q1 x
@@ -568,6 +568,24 @@ locked_by() {
 	[ "$(ipc-ls --noheadings -o PIDS,USE "$1" | xargs)" = "$2 holds" ]
 }
 
+@test "an end of a pipe that is stopped" {
+	need_namespace "judges the whole namespace"
+	background ipc-pipe read p1 >/dev/null
+	local reader=$!
+	background bash -c '{ echo x; sleep 1000; } | exec ipc-pipe write p1'
+	until_true at_both_ends p1
+	healthy
+	kill -STOP $reader
+	until_true stopped $reader
+	finds p1 "process $reader (ipc-pipe read p1) is stopped and is one of its ends: the other one waits on"
+	mend
+	healthy
+}
+
+at_both_ends() {
+	[ "$(ipc-ls --noheadings -o PIDS "$1" | wc -w)" = 2 ]
+}
+
 @test "who is stopped with the lock of the registry" {
 	need_namespace "locks the registry"
 	ipc-send q1 x
@@ -597,6 +615,7 @@ registry_key() {
 # repairs MESSAGE: --repair says so, and then all is well.
 repairs() {
 	fails 0 doctor --repair
+	# shellcheck disable=SC2027 # a pattern
 	[[ $output == *"registry of names: "$1"; repaired"* ]] || { echo "$output"; return 1; }
 	healthy
 }
