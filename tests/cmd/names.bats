@@ -318,6 +318,7 @@ injected() {
 	[ "$(ipc-recv -p q)" = x ]
 	for command in "ipc-send -n new x" "ipc-sem run -t 10ms new -- true" "ipc-barrier wait -t 1ms new 1" "ipc-event wait -t 1500ms new"; do
 		before=$SECONDS
+		# shellcheck disable=SC2086 # a list of words
 		fails 8 $command
 		[[ $stderr == *"the registry of names is locked: process $holder "*"hint: "*"kill -CONT"* ]]
 		[ $((SECONDS - before)) -le 5 ]

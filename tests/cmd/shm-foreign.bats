@@ -132,7 +132,7 @@ woken_by() {
 		}
 		print "seen\n";
 	END
-	background as 1000 perl "$TMP/look.pl" $(($(field c KEY))) $DEADLINE >"$TMP/seen"; looker=$!
+	background as 1000 perl "$TMP/look.pl" $(($(field c KEY))) "$DEADLINE" >"$TMP/seen"; looker=$!
 	end=$((SECONDS + DEADLINE))
 	until gone $looker || [ $SECONDS -ge $end ]; do
 		for letter in b a; do head -c 300000 /dev/zero | tr '\0' $letter | ipc-shm load c; done
