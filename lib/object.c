@@ -27,7 +27,8 @@
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 {
 	static const struct ipcu_kind_ops *const all[] = {
-		&ipcu_barrier_ops, &ipcu_event_ops, &ipcu_pipe_ops, &ipcu_queue_ops, &ipcu_sem_ops, &ipcu_shm_ops,
+		&ipcu_barrier_ops, &ipcu_event_ops, &ipcu_pipe_ops,
+		&ipcu_queue_ops,   &ipcu_sem_ops,   &ipcu_shm_ops,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

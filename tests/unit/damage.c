@@ -16,11 +16,11 @@
 
 #define NAMES 40
 
-static unsigned long random_state;
+static uint64_t random_state;
 
 static uint32_t draw(uint32_t below)
 {
-	random_state = random_state * 6364136223846793005UL + 1442695040888963407UL;
+	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 	return (uint32_t)(random_state >> 33) % below;
 }
 
