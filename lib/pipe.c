@@ -418,8 +418,11 @@ static void leave(ipcu_pipe *pipe)
 	if (may_remove(geteuid(), pipe)) {
 		bool wait = !may_remove(other, pipe);
 
-		/* Nobody is the last if each believes that of the other: so both steps look. */
-		while (errnum == EAGAIN || errnum == EINTR) {
+		/*
+		 * Nobody is the last if each believes that of the other: so both steps look. Who may write the
+		 * set can make neither of them possible; then there is nothing of ours to take back.
+		 */
+		for (int try = 0; try < TRIES && (errnum == EAGAIN || errnum == EINTR); try++) {
 			errnum = leave_last(pipe, wait);
 			if (!errnum)
 				remove_all(pipe);

@@ -31,6 +31,7 @@
 #define SECONDS_MAX 10
 #define CALLS_MAX 200 /* ipc-rm looks at every process, always in the same way */
 #define CALLS_SOME 20
+#define CALLS_HEAVY 3
 #define OUTPUT_MAX 32768
 
 static const struct {
@@ -297,7 +298,7 @@ static void forget(struct expected *expected)
 /* Whether it was a removal that failed. */
 static bool is_removal(const struct test *test)
 {
-	return strcmp(test->words[0], "ipc-rm") == 0 ||
+	return strcmp(test->words[0], "ipc-rm") == 0 || test->state == STALE ||
 	       (page->command == IPC_RMID && strstr(page->call, "ctl"));
 }
 
@@ -325,7 +326,7 @@ static const char *judge_status(const struct test *test, const struct run *run,
 		return "its status is not documented";
 	if (run->status == 2)
 		return "it is not a usage error";
-	if (was_removed() && strstr(run->err, "damaged"))
+	if (was_removed() && strstr(run->err, "damaged") && !strstr(run->err, "removed it"))
 		return "what was removed is not damaged";
 	if (run->status > 1 && !has_said_why(run))
 		return "it does not say why";
@@ -377,6 +378,9 @@ static const char *judge_left(const struct test *test, char *left, size_t capaci
 		return NULL;
 	if (!is_removal(test) && !only_registry(left))
 		return "it leaves objects";
+	/* Of a pipe the owner alone can be refused this, which cannot be. */
+	if (page->errnum == EPERM && strcmp(test->words[0], "ipc-pipe") == 0)
+		return NULL;
 	ipcu_remove_stale(0, 0, NULL, NULL);
 	return state_clear(more, sizeof(more)) == 0
 		       ? NULL
@@ -449,6 +453,7 @@ static bool try_errnos(const struct test *test, const struct expected *expected,
 static void sweep(const struct test *test, unsigned number)
 {
 	static struct expected expected;
+	uint32_t most = test->how & HEAVY ? CALLS_HEAVY : some ? CALLS_SOME : CALLS_MAX;
 	unsigned tries = 0;
 	bool good = true;
 
@@ -463,7 +468,7 @@ static void sweep(const struct test *test, unsigned number)
 	for (size_t call = 0; call < CALL_COUNT; call++) {
 		uint32_t nth = 1;
 
-		while (nth <= (some ? CALLS_SOME : CALLS_MAX) &&
+		while (nth <= most &&
 		       try_errnos(test, &expected, call, nth, nth + number, &good, &tries))
 			nth++;
 	}

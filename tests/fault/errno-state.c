@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <sys/ipc.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,6 +123,17 @@ static void make_stale(void)
 	ipcu_queue_close(queue);
 }
 
+static void make_pipe(void)
+{
+	pid_t pid = fork();
+	ipcu_pipe *pipe;
+
+	must(pid >= 0);
+	if (pid == 0)
+		_exit(ipcu_pipe_open(&pipe, "p", IPCU_PIPE_WRITER, 0, NULL, &ipcu_no_wait));
+	must(waitpid(pid, NULL, 0) == pid);
+}
+
 static void make_raw(void)
 {
 	struct {
@@ -198,6 +210,9 @@ void state_prepare(enum state state)
 		return;
 	case STALE:
 		make_stale();
+		return;
+	case PIPE:
+		make_pipe();
 		return;
 	case RAW:
 		make_raw();

@@ -126,5 +126,18 @@ const struct test tests[] = {
 	{ "shm lock, first use", MEMORY, 0, 0, "", { "ipc-shm", "lock", "m", "--", "true" } },
 	{ "shm lock", LOCKED, 0, 0, "", { "ipc-shm", "lock", "m", "--", "true" } },
 	{ "shm status", LOCKED, 0, VARIES, "", { "ipc-shm", "status", "m" } },
+	{ "pipe write, nobody reads",
+	  NOTHING,
+	  1,
+	  CREATES(PIPE),
+	  "abc",
+	  { "ipc-pipe", "write", "-t", "5ms", "p" } },
+	{ "pipe read, nobody writes",
+	  NOTHING,
+	  1,
+	  CREATES(PIPE),
+	  "",
+	  { "ipc-pipe", "read", "-t", "5ms", "p" } },
+	{ "doctor", STALE, 1, VARIES | HEAVY, "", { "ipc-doctor", "--repair" } },
 };
 const size_t test_count = sizeof(tests) / sizeof(tests[0]);

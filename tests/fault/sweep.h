@@ -34,6 +34,7 @@ enum state {
 	MEMORY,	      /* m: 3000 bytes, loaded */
 	LOCKED,	      /* the same, and it has a lock */
 	STALE,	      /* n: a name without its object, and a segment of a big message nobody gets */
+	PIPE,	      /* p: whose only end has died */
 	RAW,	      /* a queue with "one", a set and a segment on RAW_KEY */
 	MIXED	      /* one of each kind */
 };
@@ -59,6 +60,7 @@ enum {
 	LINES = 1,    /* each line of its input is a change of its own */
 	MESSAGES = 2, /* a message is on stdout or in a queue, and never in both or none */
 	VARIES = 4,   /* its output is another one in each run */
+	HEAVY = 16,   /* makes so many calls that only some are tried */
 	OWNED = 8     /* OWNER in its words is a process, which ends after it */
 };
 #define CREATES(state) ((unsigned)(state) << 8) /* what first use makes, before the rest is done */
