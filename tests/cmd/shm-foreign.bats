@@ -156,7 +156,8 @@ filling() {
 	printf old | ipc-shm load -m 666 c
 	key=$(($(field c KEY)))
 	head -c 3000000 /dev/zero >"$TMP/new"
-	background sh -c 'exec strace -f -o /dev/null -e inject=madvise:delay_enter=100000 ipc-shm load c <"$0"' "$TMP/new"; tracer=$!
+	# LeakSanitizer, if it is built in, cannot work under strace.
+	background sh -c 'ASAN_OPTIONS=detect_leaks=0 exec strace -f -o /dev/null -e inject=madvise:delay_enter=100000 ipc-shm load c <"$0"' "$TMP/new"; tracer=$!
 	end=$((SECONDS + DEADLINE))
 	until gone $tracer || [ $SECONDS -ge $end ]; do
 		loader=$(pgrep -P $tracer) || continue
