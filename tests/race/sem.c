@@ -238,6 +238,61 @@ static void check(ipcu_sem *sem, long bad, const char *what)
 	   shared->taken, shared->timeouts);
 }
 
+/* ---- fairness ------------------------------------------------------------- */
+
+/* Shared, again and again, and never so that all have let go of it by themselves. */
+static void share(void)
+{
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+
+	alarm(60);
+	if (ipcu_sem_open(&sem, "fair", 0, 4, NULL) != IPCU_OK)
+		_exit(1);
+	while (!shared->stop) {
+		if (ipcu_lock_shared(sem, NULL, &hold) != IPCU_OK)
+			_exit(1);
+		shared->held++;
+		nanosleep(&(struct timespec){ 0, 300000 }, NULL);
+		ipcu_sem_release(sem, &hold);
+	}
+	_exit(0);
+}
+
+static void fair(long count)
+{
+	struct ipcu_hold hold;
+	long starved = 0, held;
+	int status, wrong = 0;
+	ipcu_sem *sem;
+
+	is_result(ipcu_sem_open(&sem, "fair", 40, 0, NULL), IPCU_OK, "opens");
+	shared->held = 0;
+	fflush(stdout);
+	for (int i = 0; i < 12; i++)
+		if (fork() == 0)
+			share();
+	for (long i = 0; i < count && !starved; i++) {
+		struct timespec deadline = ipcu_deadline_in(5000000000);
+
+		held = shared->held;
+		while (shared->held < held + 12) /* until all are at it */
+			nanosleep(&(struct timespec){ 0, 100000 }, NULL);
+		if (ipcu_lock_exclusive(sem, &deadline, &hold) != IPCU_OK)
+			starved++;
+		else
+			ipcu_sem_release(sem, &hold);
+	}
+	shared->stop = true;
+	while (wait(&status) > 0)
+		wrong += status != 0;
+	shared->stop = false;
+	is_number(starved, 0, "an exclusive one is not starved by those who share");
+	is_number(wrong, 0, "who all got it again and again");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("fair", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
 /* ---- setters -------------------------------------------------------------- */
 
 static bool is_one_of_ours(unsigned value)
@@ -301,5 +356,6 @@ int main(void)
 	ipcu_sem_close(sem);
 	is_result(ipcu_remove("storm", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 	setters(kills * 10);
+	fair(kills / 10);
 	return done();
 }
