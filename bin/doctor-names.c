@@ -63,8 +63,8 @@ static bool examine_registry(struct doctor *doctor, uid_t owner, enum ipcu_resul
 		return false;
 	*result = ipcu_registry_examine(owner, doctor->repair, report, &patient);
 	if (*result == IPCU_SYSTEM && !ipcu_last_error()->errnum) {
-		/* Of a newer version: not damage, but nothing that this program can use. */
-		doctor_find(doctor, patient.subject, "use the newer ipcutils that made it", "%s",
+		/* Not damage, but nothing that can be used here. */
+		doctor_find(doctor, patient.subject, ipcu_last_error()->hint, "%s",
 			    ipcu_last_error()->message);
 		*result = IPCU_OK;
 		return false;

@@ -5,7 +5,7 @@
  * may. What a kill does leave, entries that nothing leads to and a count that is too high, is no damage.
  *
  * It is mended in place, for others read it meanwhile without a lock: a name first gets a slot that leads to it, then the
- * wrong one becomes a tombstone, and never is a slot emptied, which would cut the chains through it. The truth is what the kernel
+ * wrong one becomes a tombstone, and a slot is emptied only when no chain leads through it. The truth is what the kernel
  * has: an entry whose record leads to an object of the owner's is kept, whatever else of it is wrong.
  */
 #include <config.h>
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "damage.h"
 #include "error.h"
@@ -22,7 +23,8 @@
 #include "registry-layout.h"
 #include "shm.h"
 
-#define BEYOND 64u
+#define BEYOND 64u /* entries looked at behind the last that is in use */
+#define CHAIN_MAX 4096u
 
 struct examination {
 	struct ipcu_registry registry;
@@ -169,7 +171,28 @@ static bool revive(struct examination *e, uint32_t number)
 	return false;
 }
 
-/* Slots that lead to no entry in use; of the others, which entry each leads to. */
+/* Whether the slot leads to entry NUMBER although its name leads there by another one. */
+static bool is_spare(struct examination *e, uint32_t slot, uint32_t number)
+{
+	char name[IPCU_NAME_MAX + 1];
+	struct ipcu_record record;
+	uint32_t good;
+
+	if (!ipcu_registry_read_entry(e->segment, number, name, &record))
+		return false;
+	good = ipcu_registry_slot_of_entry(e->segment, name, number);
+	return good != slot && good != REGISTRY_SLOTS;
+}
+
+static bool is_good_slot(struct examination *e, uint32_t slot, uint32_t value)
+{
+	if (value > REGISTRY_ENTRIES || is_spare(e, slot, value - 1))
+		return false;
+	return atomic_load(&e->segment->entries[value - 1].word) & REGISTRY_IN_USE ||
+	       revive(e, value - 1);
+}
+
+/* Slots that lead nowhere; of the others, which entry each leads to. */
 static void examine_index(struct examination *e)
 {
 	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++) {
@@ -177,9 +200,7 @@ static void examine_index(struct examination *e)
 
 		if (value == 0 || value == REGISTRY_TOMBSTONE)
 			continue;
-		if (value <= REGISTRY_ENTRIES &&
-		    (atomic_load(&e->segment->entries[value - 1].word) & REGISTRY_IN_USE ||
-		     revive(e, value - 1))) {
+		if (is_good_slot(e, slot, value)) {
 			e->slots[value - 1] = slot + 1;
 			if (value > e->limit)
 				e->limit = value;
@@ -188,6 +209,61 @@ static void examine_index(struct examination *e)
 		e->bad_slots++;
 		bury(e, slot);
 	}
+}
+
+/* A slot that was put into a gap joins chains: what was the only way to an entry may be a second one now. */
+static void bury_spares(struct examination *e)
+{
+	for (uint32_t slot = 0; e->repair && slot < REGISTRY_SLOTS; slot++) {
+		uint32_t value = atomic_load(&e->segment->index[slot]);
+
+		if (value > 0 && value <= REGISTRY_ENTRIES && is_spare(e, slot, value - 1))
+			bury(e, slot);
+	}
+}
+
+/* Tombstones that no chain leads through are empty slots again: where noise was, chains would stay long. */
+static void sweep_tombstones(struct examination *e)
+{
+	char name[IPCU_NAME_MAX + 1];
+	struct ipcu_record record;
+
+	/* From here on: for each slot, whether a chain leads through it. */
+	memset(e->slots, 0, REGISTRY_SLOTS * sizeof(*e->slots));
+	for (uint32_t number = 0; number < REGISTRY_ENTRIES; number++) {
+		uint32_t end, slot;
+
+		if (!ipcu_registry_read_entry(e->segment, number, name, &record))
+			continue;
+		end = ipcu_registry_slot_of_entry(e->segment, name, number);
+		slot = ipcu_registry_home_slot(name);
+		for (; end < REGISTRY_SLOTS && slot != end; slot = (slot + 1) % REGISTRY_SLOTS)
+			e->slots[slot] = 1;
+	}
+	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++)
+		if (!e->slots[slot] && atomic_load(&e->segment->index[slot]) == REGISTRY_TOMBSTONE)
+			atomic_store(&e->segment->index[slot], 0);
+}
+
+/*
+ * What the owner of a registry can make of it must not keep another one busy for long: a name is compared with all others of its
+ * chain, and those are short unless somebody wants them to be long.
+ */
+static enum ipcu_result check_chains(const struct examination *e)
+{
+	uint32_t longest = 0, length = 0;
+
+	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++) {
+		length = atomic_load(&e->segment->index[slot]) ? length + 1 : 0;
+		longest = length > longest ? length : longest;
+	}
+	if (e->registry.owner == geteuid() || longest < CHAIN_MAX)
+		return IPCU_OK;
+	ipcu_fail(IPCU_SYSTEM, "a chain of %u names in its index is too long for others to follow",
+		  longest);
+	ipcu_hint("setpriv --reuid=%lu --clear-groups ipc-doctor --repair",
+		  (unsigned long)e->registry.owner);
+	return IPCU_SYSTEM;
 }
 
 /* ---- entries -------------------------------------------------------------- */
@@ -343,6 +419,9 @@ static void examine(struct examination *e)
 			break;
 		examine_entry(e, number);
 	}
+	bury_spares(e);
+	if (e->repair && e->bad_slots)
+		sweep_tombstones(e);
 	if (e->bad_slots)
 		damaged(e, "%u slots of its index lead nowhere", e->bad_slots);
 	examine_header(e);
@@ -353,7 +432,7 @@ enum ipcu_result ipcu_registry_examine(uid_t owner, bool repair, ipcu_damage_fn 
 	struct examination e = { .repair = repair, .fn = fn, .context = context };
 	enum ipcu_result result;
 
-	e.slots = calloc(REGISTRY_ENTRIES, sizeof(*e.slots));
+	e.slots = calloc(REGISTRY_SLOTS, sizeof(*e.slots));
 	if (!e.slots)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot examine the registry of names");
 	result = ipcu_registry_open_damaged(&e.registry, owner);
@@ -361,7 +440,9 @@ enum ipcu_result ipcu_registry_examine(uid_t owner, bool repair, ipcu_damage_fn 
 		e.segment = e.registry.segment;
 		/* Only looked at, it stays as it is, even if it counts no names. */
 		e.registry.keep = !repair;
-		examine(&e);
+		result = check_chains(&e);
+		if (result == IPCU_OK)
+			examine(&e);
 		ipcu_registry_unlock_close(&e.registry);
 	}
 	free(e.slots);

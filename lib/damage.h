@@ -14,8 +14,8 @@ typedef void (*ipcu_damage_fn)(const char *what, bool repaired, void *context);
  * object is ever removed, and no name of one that is alive is lost; where a name itself cannot be read any more, its object gets
  * the name "recovered-KEY".
  *
- * IPCU_OK, also if there is none; IPCU_DENIED: not ours to write; IPCU_SYSTEM: it has a
- * newer version, or somebody keeps it locked.
+ * IPCU_OK, also if there is none; IPCU_DENIED: not ours to write; IPCU_SYSTEM: somebody keeps it locked, or, and then
+ * the hint says what helps, it has a newer version, or another user has tangled it.
  */
 enum ipcu_result ipcu_registry_examine(uid_t owner, bool repair, ipcu_damage_fn fn, void *context);
 

@@ -47,6 +47,9 @@ _Static_assert(offsetof(struct registry_segment, index) == 4096, "the layout is 
 bool ipcu_registry_read_entry(struct registry_segment *segment, uint32_t number,
 			      char name[IPCU_NAME_MAX + 1], struct ipcu_record *record);
 
+/* Where the chain of NAME begins. */
+uint32_t ipcu_registry_home_slot(const char *name);
+
 /* The index slot of NAME and a copy of its record; REGISTRY_SLOTS if it is not there. */
 uint32_t ipcu_registry_slot(struct registry_segment *segment, const char *name,
 			    struct ipcu_record *record);

@@ -290,7 +290,7 @@ bool ipcu_registry_read_entry(struct registry_segment *segment, uint32_t number,
 	return false;
 }
 
-static uint32_t slot_of(const char *name)
+uint32_t ipcu_registry_home_slot(const char *name)
 {
 	uint64_t hash = ipcu_hash(name, strlen(name), IPCU_HASH_START);
 
@@ -300,7 +300,7 @@ static uint32_t slot_of(const char *name)
 uint32_t ipcu_registry_slot(struct registry_segment *segment, const char *name,
 			    struct ipcu_record *record)
 {
-	uint32_t slot = slot_of(name);
+	uint32_t slot = ipcu_registry_home_slot(name);
 	char found[IPCU_NAME_MAX + 1];
 
 	for (uint32_t probes = 0; probes < REGISTRY_SLOTS;
@@ -321,7 +321,7 @@ uint32_t ipcu_registry_slot(struct registry_segment *segment, const char *name,
 uint32_t ipcu_registry_slot_of_entry(struct registry_segment *segment, const char *name,
 				     uint32_t number)
 {
-	uint32_t slot = slot_of(name);
+	uint32_t slot = ipcu_registry_home_slot(name);
 
 	for (uint32_t probes = 0; probes < REGISTRY_SLOTS;
 	     probes++, slot = (slot + 1) % REGISTRY_SLOTS) {
@@ -446,7 +446,7 @@ static bool take_entry(struct registry_segment *segment, uint32_t *number)
 
 uint32_t ipcu_registry_vacant_slot(struct registry_segment *segment, const char *name)
 {
-	uint32_t slot = slot_of(name);
+	uint32_t slot = ipcu_registry_home_slot(name);
 
 	for (uint32_t probes = 0; probes < REGISTRY_SLOTS;
 	     probes++, slot = (slot + 1) % REGISTRY_SLOTS) {

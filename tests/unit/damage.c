@@ -222,6 +222,55 @@ static void try_leftovers(void)
 	remove_everything();
 }
 
+/* What has no key that speaks for itself is found by the record before. */
+static void try_record_before(void)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	struct registry_entry *entry;
+	ipcu_barrier *barrier;
+	struct told told;
+
+	if (ipcu_barrier_open(&barrier, "meet", 3, NULL) != IPCU_OK)
+		exit(printf("Bail out! %s\n", ipcu_last_error()->message) > 0);
+	ipcu_barrier_close(barrier);
+	ipcu_registry_open_locked(&registry, geteuid(), false);
+	ipcu_registry_find(&registry, "meet", &record);
+	ipcu_registry_put(&registry, "meet", &record);
+	entry = &registry.segment->entries[0];
+	memset(&entry->records[atomic_load(&entry->word) & 1], 0x55, sizeof(record));
+	ipcu_registry_unlock_close(&registry);
+	told = examine(true);
+	if (!ok(strcmp(told.text,
+		       "the record of meet is damaged: the one before it still holds\n") == 0,
+		"the record before takes its place"))
+		printf("# %s", told.text);
+	is_result(ipcu_barrier_open(&barrier, "meet", 3, NULL), IPCU_OK,
+		  "and it is the same barrier");
+	ipcu_barrier_close(barrier);
+	ipcu_remove("meet", IPCU_KIND_BARRIER, 0);
+}
+
+/* Beside the slot of its name another one leads to an entry. */
+static void try_spare_slot(void)
+{
+	struct ipcu_registry registry;
+	struct told told;
+
+	make_names();
+	ipcu_registry_open_locked(&registry, geteuid(), false);
+	for (uint32_t slot = 0, spare = 0; spare < 5; slot++)
+		if (!atomic_load(&registry.segment->index[slot]))
+			atomic_store(&registry.segment->index[slot], ++spare);
+	ipcu_registry_unlock_close(&registry);
+	told = examine(true);
+	if (!ok(strcmp(told.text, "5 slots of its index lead nowhere\n") == 0,
+		"spare slots are mended"))
+		printf("# %s", told.text);
+	is_number(count_reachable(), NAMES, "and every object keeps its name");
+	remove_everything();
+}
+
 int main(void)
 {
 	struct told told;
@@ -231,6 +280,8 @@ int main(void)
 	told = examine(true);
 	is_number(told.count, 0, "no registry has no damage");
 	try_leftovers();
+	try_record_before();
+	try_spare_slot();
 	for (unsigned what = 0; what < DAMAGES; what++)
 		try_damage(what, 1);
 	for (long i = 0; i < rounds("ROUNDS", 30); i++)
