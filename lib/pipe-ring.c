@@ -9,7 +9,7 @@
  * A position can advance by no more than the capacity while its reader sleeps, and the capacity is far less than the
  * half word that is slept on can count, so an advance is never taken for none.
  *
- * Whether the other end still lives is for its semaphore to say, which the kernel gives back (pipe.c). A sleeper looks
+ * Whether the other end still lives is for its semaphore to say, which the kernel gives back (pipe-ends.c). A sleeper looks
  * at it twice a second; a caller that sleeps elsewhere, in read(2) for one, calls ipcu_pipe_check().
  *
  * Nothing the other end can write is believed: its position is read once and must lie within the ring, and our own is

@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * pipe.c - the two ends of a pipe: coming, knowing of the other, leaving
+ * pipe.c - pipes: making, opening, removing
  *
  * A pipe is a segment, which holds the rings (pipe-ring.c), and a set of semaphores on the same key (keys of sets and of
- * segments are separate) that says who is there. For each end
- *
- *   PRESENT  1 while a process is at it, taken with undo: the kernel takes it back, whatever ends the process
- *   JOINED   1 from when that process is ready until the session is over
- *
- * so an end that is joined and not present has left, or died, and there is no third thing it could be. One session is one
- * process at each end, from the first that comes until the last that leaves:
- *
- *   come    {PRESENT 0 -> 1 undo} only while the end is not joined, nor the other one dead; make the own words in the head
- *           zero; {JOINED + 1}; wait until the other one is joined
- *   leave   {PRESENT - 1 undo}
- *   clear   {both PRESENT are zero, take back both JOINED}: by who comes next, after a session
- *
- * Each is one step. An end's words in the head are touched by the process that is present there and, once that is joined, read by
- * the other; so nobody needs to make the head zero for both.
- *
- * The last to leave removes it all, so that nothing is left behind: {the other one is not PRESENT, own PRESENT - 1, CLOSING + 1
- * undo} in one step, and then segment, set and name. Who comes meanwhile waits for CLOSING, finds the set gone, and opens the
- * name anew. Only its owner can remove a pipe: so if the other end is another user's, the owner waits for a moment until that has left.
- * A pipe whose ends were both killed stays, and the next session clears it.
+ * segments are separate) that says who is there (pipe-ends.c). It lasts as long as a session: the last to leave removes it,
+ * so that nothing is left behind. A pipe whose ends were both killed stays, and the next session clears it.
  */
 #include <config.h>
 
@@ -44,9 +26,7 @@ enum {
 #define PAGE 4096
 #define CAPACITY_MAX (UINT64_C(1) << 30) /* pipe-ring.c: what half a word can count */
 #define CAPACITY_DEFAULT (UINT64_C(1) << 20)
-#define TRIES 1000		     /* how often a pipe may end while we come */
-#define FAREWELL INT64_C(2000000000) /* the other end notices within a second */
-#define ANY_END 2
+#define TRIES 1000 /* how often a pipe may end while we come */
 
 /* ---- the kind ------------------------------------------------------------- */
 
@@ -70,19 +50,6 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 	return shmget(key, segment_size(definition), flags);
 }
 
-int ipcu_pipe_set(key_t key, uid_t owner)
-{
-	int id = ipcu_family_get(IPCU_FAMILY_SET, key);
-	struct semid_ds set;
-
-	if (id < 0 || ipcu_stat_set(id, &set) < 0)
-		return -1;
-	if (set.sem_nsems == SEMAPHORES && set.sem_perm.cuid == owner)
-		return id;
-	errno = EEXIST;
-	return -1;
-}
-
 /* The set beside the segment; all zero is nobody there. */
 static enum ipcu_result init(int id, const uint64_t definition[4])
 {
@@ -91,7 +58,7 @@ static enum ipcu_result init(int id, const uint64_t definition[4])
 	(void)definition;
 	if (ipcu_family_stat(IPCU_FAMILY_SEGMENT, id, &perm) < 0)
 		return ipcu_fail_call("shmctl", errno, "cannot create it");
-	if (semget(PERM_KEY(perm), SEMAPHORES, IPC_CREAT | IPC_EXCL | (int)(perm.mode & 0666)) >= 0)
+	if (ipcu_pipe_set_make(PERM_KEY(perm), perm.mode) >= 0)
 		return IPCU_OK;
 	return errno == EEXIST ? IPCU_CONFLICT
 			       : ipcu_fail_call("semget", errno, "cannot create it");
@@ -126,13 +93,10 @@ static uint64_t bytes_in(const struct ipcu_info *info)
 static void describe(struct ipcu_info *info)
 {
 	int set = ipcu_pipe_set(info->key, info->creator);
-	unsigned short values[SEMAPHORES];
+	bool over;
 
 	info->bytes_max = info->definition[IPCU_PIPE_CAPACITY];
-	if (set < 0 || semctl(set, 0, GETALL, (union semun){ .array = values }) < 0)
-		return;
-	for (unsigned end = 0; end < 2; end++)
-		info->ends |= values[PRESENT + end] ? 1u << end : 0;
+	info->ends = set < 0 ? 0 : ipcu_pipe_ends(set, &over);
 	info->bytes = info->ends ? bytes_in(info) : 0;
 }
 
@@ -146,217 +110,11 @@ const struct ipcu_kind_ops ipcu_pipe_ops = {
 	.describe = describe,
 };
 
-/* ---- who is there --------------------------------------------------------- */
-
-static enum ipcu_result failed(const ipcu_pipe *pipe, int errnum, const char *doing,
-			       const struct timespec *deadline)
-{
-	if (errnum == EINVAL)
-		errnum = EIDRM;
-	return ipcu_steps_failed(&pipe->object, errnum, doing, deadline);
-}
-
-enum ipcu_result ipcu_pipe_other(const ipcu_pipe *pipe, bool *there)
-{
-	int value = semctl(pipe->set, (int)(PRESENT + !pipe->end), GETVAL);
-
-	if (value < 0)
-		return failed(pipe, errno, "cannot go on", NULL);
-	*there = value > 0;
-	return IPCU_OK;
-}
-
-/* Add: SEMAPHORE is VALUE now, or it all fails with EAGAIN. */
-static void expect(struct ipcu_steps *steps, unsigned semaphore, unsigned value)
-{
-	if (value)
-		ipcu_step(steps, semaphore, -1, IPC_NOWAIT);
-	ipcu_step(steps, semaphore, 0, IPC_NOWAIT);
-	if (value)
-		ipcu_step(steps, semaphore, 1, 0);
-}
-
-/* ---- coming --------------------------------------------------------------- */
-
-static bool is_over(const unsigned short values[SEMAPHORES])
-{
-	return (values[JOINED] && !values[PRESENT]) || (values[JOINED + 1] && !values[PRESENT + 1]);
-}
-
-/*
- * Wait until those of the last session have left, and forget them. 0 or an errno; EAGAIN also if somebody was faster. Only
- * who was there is waited for: somebody at an end that was empty is of the next session already.
- */
-static int clear(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES],
-		 const struct timespec *deadline)
-{
-	struct ipcu_steps steps = { .count = 0 };
-
-	ipcu_step(&steps, CLOSING, 0, 0);
-	for (unsigned end = 0; end < 2; end++)
-		ipcu_step(&steps, PRESENT + end, 0, values[PRESENT + end] ? 0 : IPC_NOWAIT);
-	for (unsigned end = 0; end < 2; end++)
-		if (values[JOINED + end])
-			ipcu_step(&steps, JOINED + end, -1, IPC_NOWAIT);
-	return ipcu_steps_do(pipe->set, &steps, deadline);
-}
-
-/* Be present at the end, if it is as in VALUES. */
-static int enter(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES])
-{
-	struct ipcu_steps steps = { .count = 0 };
-	unsigned other = !pipe->end;
-
-	ipcu_step(&steps, CLOSING, 0, 0);
-	expect(&steps, JOINED + pipe->end, 0);
-	expect(&steps, PRESENT + pipe->end, 0);
-	expect(&steps, JOINED + other, values[JOINED + other]);
-	if (values[JOINED + other])
-		expect(&steps, PRESENT + other, 1);
-	ipcu_step(&steps, PRESENT + pipe->end, 1, SEM_UNDO);
-	return ipcu_steps_do(pipe->set, &steps, NULL);
-}
-
-static enum ipcu_result occupied(const ipcu_pipe *pipe, unsigned wanted)
-{
-	static const char *const what[] = { "it has a writer already", "it has a reader already",
-					    "both its ends are taken already" };
-	unsigned first = atomic_load(&pipe->head->pid[wanted == 1]);
-
-	ipcu_fail(IPCU_CONFLICT, "%s: process %u", what[wanted], first);
-	if (wanted == ANY_END)
-		ipcu_fail(IPCU_CONFLICT, "%s: processes %u and %u", what[wanted], first,
-			  atomic_load(&pipe->head->pid[1]));
-	ipcu_hint(
-		"a pipe is for two processes: take another NAME, or a queue, which is for any number");
-	return IPCU_CONFLICT;
-}
-
-/* The first of the ends that are wanted and free; ANY_END if there is none. */
-static unsigned choose(unsigned wanted, const unsigned short values[SEMAPHORES])
-{
-	for (unsigned end = 0; end < 2; end++)
-		if ((wanted == end || wanted == ANY_END) && !values[PRESENT + end] &&
-		    !values[JOINED + end])
-			return end;
-	return ANY_END;
-}
-
-/* Our words in the head, which nobody else looks at until we are joined. */
-static void prepare(ipcu_pipe *pipe)
-{
-	struct ipcu_pipe_head *head = pipe->head;
-
-	atomic_store(&head->pid[pipe->end], (uint32_t)getpid());
-	atomic_store(&head->uid[pipe->end], (uint32_t)geteuid());
-	if (pipe->out) {
-		atomic_store(&pipe->out->written, 0);
-		atomic_store(&pipe->out->writer_asleep, 0);
-	}
-	if (pipe->in) {
-		atomic_store(&pipe->in->taken, 0);
-		atomic_store(&pipe->in->reader_asleep, 0);
-	}
-}
-
-/* With the end known: which ring is for what. */
-static void aim(ipcu_pipe *pipe)
-{
-	struct ipcu_pipe_head *head = pipe->head;
-	unsigned char *bytes = (unsigned char *)head + IPCU_PIPE_HEAD;
-	bool both = pipe->object.definition[IPCU_PIPE_RINGS] == 2;
-	unsigned in = pipe->end == 1 ? 0 : 1, out = !in;
-
-	pipe->out = pipe->end == 0 || both ? &head->rings[out] : NULL;
-	pipe->in = pipe->end == 1 || both ? &head->rings[in] : NULL;
-	pipe->out_bytes = bytes + out * pipe->capacity;
-	pipe->in_bytes = bytes + in * pipe->capacity;
-}
-
-/* Become present. IPCU_NOT_FOUND: the pipe ended just now, and is to be opened again. */
-static enum ipcu_result come(ipcu_pipe *pipe, unsigned wanted, const struct timespec *deadline)
-{
-	unsigned short values[SEMAPHORES];
-	int errnum = EAGAIN;
-
-	while (errnum == EAGAIN) {
-		if (semctl(pipe->set, 0, GETALL, (union semun){ .array = values }) < 0)
-			return failed(pipe, errno, "cannot open it", NULL);
-		if (is_over(values)) {
-			errnum = clear(pipe, values, deadline);
-			if (errnum == EAGAIN && deadline && ipcu_deadline_passed(deadline))
-				break;
-			if (!errnum)
-				errnum = EAGAIN;
-			continue;
-		}
-		pipe->end = choose(wanted, values);
-		if (pipe->end == ANY_END)
-			return occupied(pipe, wanted);
-		errnum = enter(pipe, values);
-	}
-	if (errnum)
-		return failed(pipe, errnum, "cannot open it", deadline);
-	pipe->present = true;
-	return IPCU_OK;
-}
-
-/* Say that we are ready. */
-static enum ipcu_result join(ipcu_pipe *pipe)
-{
-	struct ipcu_steps steps = { .count = 0 };
-	int errnum;
-
-	aim(pipe);
-	prepare(pipe);
-	ipcu_step(&steps, JOINED + pipe->end, 1, 0);
-	errnum = ipcu_steps_do(pipe->set, &steps, NULL);
-	return errnum ? failed(pipe, errnum, "cannot open it", NULL) : IPCU_OK;
-}
-
-enum ipcu_result ipcu_pipe_meet(ipcu_pipe *pipe, const struct timespec *deadline)
-{
-	struct ipcu_steps steps = { .count = 0 };
-	unsigned other = JOINED + !pipe->end;
-	int errnum;
-
-	ipcu_step(&steps, other, -1, 0);
-	ipcu_step(&steps, other, 1, 0);
-	errnum = ipcu_steps_do(pipe->set, &steps, deadline);
-	if (errnum)
-		return failed(pipe, errnum, "cannot wait for the other end", deadline);
-	pipe->met = true;
-	return IPCU_OK;
-}
-
-/* ---- leaving -------------------------------------------------------------- */
+/* ---- removing ----------------------------------------------------------- */
 
 static bool may_remove(uid_t user, const ipcu_pipe *pipe)
 {
 	return user == 0 || user == pipe->object.owner;
-}
-
-/* Leave, if the other one has. WAIT until then for a moment. */
-static int leave_last(const ipcu_pipe *pipe, bool wait)
-{
-	struct ipcu_steps steps = { .count = 0 };
-	struct timespec farewell = ipcu_deadline_in(FAREWELL);
-
-	ipcu_step(&steps, PRESENT + !pipe->end, 0, wait ? 0 : IPC_NOWAIT);
-	ipcu_step(&steps, PRESENT + pipe->end, -1, SEM_UNDO | IPC_NOWAIT);
-	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
-	return ipcu_steps_do(pipe->set, &steps, wait ? &farewell : NULL);
-}
-
-/* Leave, if the other one has not, and so will be the last. */
-static int leave_first(const ipcu_pipe *pipe, bool surely)
-{
-	struct ipcu_steps steps = { .count = 0 };
-
-	if (!surely)
-		expect(&steps, PRESENT + !pipe->end, 1);
-	ipcu_step(&steps, PRESENT + pipe->end, -1, SEM_UNDO | IPC_NOWAIT);
-	return ipcu_steps_do(pipe->set, &steps, NULL);
 }
 
 /* With the lock, and nobody at its ends nor about to be. */
@@ -381,63 +139,20 @@ static void remove_all(const ipcu_pipe *pipe)
 	ipcu_registry_unlock_close(&registry);
 }
 
-/* If nobody is at either end, nobody will be: they wait for CLOSING. False if somebody is. */
-static bool close_empty(int set)
-{
-	struct ipcu_steps steps = { .count = 0 };
-
-	for (unsigned end = 0; end < 2; end++)
-		expect(&steps, PRESENT + end, 0);
-	expect(&steps, CLOSING, 0);
-	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
-	return ipcu_steps_do(set, &steps, NULL) == 0;
-}
-
 bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		      const struct ipcu_record *record, bool dry_run)
 {
 	int set = ipcu_pipe_set(record->key, registry->owner);
-	unsigned short values[SEMAPHORES];
+	bool over;
 
-	if (set < 0 || semctl(set, 0, GETALL, (union semun){ .array = values }) < 0 ||
-	    !is_over(values) || values[PRESENT] || values[PRESENT + 1])
+	if (set < 0 || ipcu_pipe_ends(set, &over) || !over)
 		return false;
 	if (dry_run)
 		return true;
-	if (!close_empty(set))
+	if (!ipcu_pipe_close_empty(set))
 		return false;
 	remove_parts(registry, name, record);
 	return true;
-}
-
-static void leave(ipcu_pipe *pipe)
-{
-	uid_t other = atomic_load(&pipe->head->uid[!pipe->end]);
-	int errnum = EAGAIN;
-
-	if (may_remove(geteuid(), pipe)) {
-		bool wait = !may_remove(other, pipe);
-
-		/*
-		 * Nobody is the last if each believes that of the other: so both steps look. Who may write the
-		 * set can make neither of them possible; then there is nothing of ours to take back.
-		 */
-		for (int try = 0; try < TRIES && (errnum == EAGAIN || errnum == EINTR); try++) {
-			errnum = leave_last(pipe, wait);
-			if (!errnum)
-				remove_all(pipe);
-			else if (errnum == EAGAIN)
-				errnum = leave_first(pipe, false);
-		}
-	} else {
-		leave_first(pipe, true);
-	}
-	pipe->present = false;
-	/* Who sleeps on our words need not wait for its next look. */
-	if (pipe->out)
-		ipcu_pipe_wake(&pipe->out->written, &pipe->out->reader_asleep);
-	if (pipe->in)
-		ipcu_pipe_wake(&pipe->in->taken, &pipe->in->writer_asleep);
 }
 
 void ipcu_pipe_close(ipcu_pipe *pipe)
@@ -446,8 +161,10 @@ void ipcu_pipe_close(ipcu_pipe *pipe)
 
 	if (!pipe)
 		return;
-	if (pipe->present)
-		leave(pipe);
+	if (pipe->present &&
+	    ipcu_pipe_leave(pipe, may_remove(geteuid(), pipe),
+			    !may_remove(atomic_load(&pipe->head->uid[!pipe->end]), pipe)))
+		remove_all(pipe);
 	if (pipe->head)
 		shmdt(pipe->head);
 	free(pipe);
@@ -482,7 +199,7 @@ static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t w
 static bool discard(ipcu_pipe *pipe)
 {
 	pipe->set = ipcu_pipe_set(pipe->object.key, pipe->object.owner);
-	if (pipe->set < 0 || !may_remove(geteuid(), pipe) || !close_empty(pipe->set))
+	if (pipe->set < 0 || !may_remove(geteuid(), pipe) || !ipcu_pipe_close_empty(pipe->set))
 		return false;
 	remove_all(pipe);
 	return true;
@@ -498,7 +215,8 @@ static enum ipcu_result attach(ipcu_pipe *pipe)
 	if (pipe->set < 0 && errno == EEXIST)
 		return ipcu_fail(IPCU_CONFLICT, "another program's semaphores have its key");
 	if (pipe->set < 0)
-		return failed(pipe, errno == ENOENT ? EIDRM : errno, "cannot open it", NULL);
+		return ipcu_pipe_failed(pipe, errno == ENOENT ? EIDRM : errno, "cannot open it",
+					NULL);
 	head = shmat(pipe->object.id, NULL, 0);
 	if (head == (void *)-1 && errno == EACCES)
 		return ipcu_object_denied(&pipe->object, "shmat", "cannot use it");
@@ -531,9 +249,9 @@ static enum ipcu_result open_once(ipcu_pipe *pipe, const char *name, unsigned wa
 	}
 	result = attach(pipe);
 	if (result == IPCU_OK)
-		result = come(pipe, wanted, deadline);
+		result = ipcu_pipe_come(pipe, wanted, deadline);
 	if (result == IPCU_OK)
-		result = join(pipe);
+		result = ipcu_pipe_join(pipe);
 	*again = result == IPCU_NOT_FOUND;
 	return result;
 }

@@ -38,7 +38,7 @@ _Static_assert(sizeof(struct ipcu_pipe_head) == 320, "the layout is shared betwe
 
 struct ipcu_pipe {
 	struct ipcu_object object;
-	int set;	 /* pipe.c: who is there */
+	int set;	 /* pipe-ends.c: who is there */
 	unsigned end;	 /* 0 or 1 */
 	bool present;	 /* and not yet left */
 	bool met;	 /* the other one was there too */
@@ -51,14 +51,45 @@ struct ipcu_pipe {
 	bool at_end;		 /* of the other's */
 };
 
+/* pipe-ends.c */
+
+/* The set that says who is at the ends of OWNER's pipe with KEY, or -1 with errno; EEXIST: it is another program's. */
+int ipcu_pipe_set(key_t key, uid_t owner);
+
+/* Make it, if there is none; all zero is nobody there. -1 with errno. */
+int ipcu_pipe_set_make(key_t key, mode_t mode);
+
+/* Bit 0: the first end is taken, bit 1: the second. *OVER: one that was taken is so no more. */
+unsigned ipcu_pipe_ends(int set, bool *over);
+
+/* Be present at WANTED end. IPCU_NOT_FOUND: the pipe ended just now, and is to be opened again. */
+enum ipcu_result ipcu_pipe_come(ipcu_pipe *pipe, unsigned wanted, const struct timespec *deadline);
+
+/* Say that we are ready. */
+enum ipcu_result ipcu_pipe_join(ipcu_pipe *pipe);
+
 /* Whether the other end is there now. IPCU_NOT_FOUND: the pipe was removed. */
 enum ipcu_result ipcu_pipe_other(const ipcu_pipe *pipe, bool *there);
+
+/*
+ * Leave. True if we were the last and REMOVES says that we would: then nobody can come until it is removed. WAIT
+ * for a moment to be the last, for the other one would not remove it.
+ */
+bool ipcu_pipe_leave(ipcu_pipe *pipe, bool removes, bool wait);
+
+/* If nobody is at either end, nobody will be until it is removed. False if somebody is. */
+bool ipcu_pipe_close_empty(int set);
+
+/* What the errno of a failed step comes to. */
+enum ipcu_result ipcu_pipe_failed(const ipcu_pipe *pipe, int errnum, const char *doing,
+				  const struct timespec *deadline);
+
+/* pipe-ring.c */
 
 /* Wake whoever sleeps on the word POSITION, whose sleepers ASLEEP tells of. */
 void ipcu_pipe_wake(_Atomic uint64_t *position, _Atomic uint32_t *asleep);
 
-/* The set that says who is at the ends of OWNER's pipe with KEY, or -1 with errno; EEXIST: it is another program's. */
-int ipcu_pipe_set(key_t key, uid_t owner);
+/* pipe.c */
 
 /*
  * With the lock: remove a pipe whose ends were killed, so that nobody is left to. False, and nothing to do, if somebody

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * pipe-ends.pml - how processes come to the ends of a pipe, meet and leave (lib/pipe.c), any of them dying anywhere
+ * pipe-ends.pml - how processes come to the ends of a pipe, meet and leave (lib/pipe-ends.c), any of them dying anywhere
  *
  * Two processes want the first end, one the second; each comes once, and a killed one is not replaced. Each atomic block is one
  * semop, or one read. The kernel takes PRESENT and CLOSING back from the dead. The pipe is removed by who leaves last,
