@@ -84,7 +84,7 @@ static void find_owners(struct owners *owners)
 	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
 
 	for (int slot = 0; slot <= last; slot++) {
-		struct shmid_ds state;
+		struct shmid_ds state = { 0 }; /* for valgrind, which does not know SHM_STAT_ANY */
 		uid_t *items;
 
 		if (shmctl(slot, SHM_STAT_ANY, &state) < 0 || state.shm_perm.cuid == geteuid() ||
