@@ -367,8 +367,32 @@ static void end_read(struct child *child, const struct ending *ending)
 	for (size_t i = 1; whole && i < ending->out_size; i++)
 		whole = ending->out[i] == ending->out[0];
 	if (ending->status == 0 && !whole)
-		soak_wrong(child, ending, "memory of %zu bytes is half old and half new",
-			   ending->out_size);
+		soak_wrong(child, ending, "%zu bytes are not what anybody wrote", ending->out_size);
+}
+
+/* ---- pipes ---------------------------------------------------------------------- */
+
+/* Bytes of one letter again, more than the pipe has room for. */
+BEGIN(begin_pipe_write)
+{
+	unsigned letter = soak_random(20);
+
+	(void)child;
+	*size = 1000 * (letter + 1);
+	*input = malloc(*size);
+	if (!*input)
+		abort();
+	memset(*input, 'a' + (int)letter, *size);
+	WORDS("ipc-pipe", "write", "-t", "200ms", "--size=4K", text(0, "p%u", soak_random(2)));
+	return true;
+}
+
+/* It says success only of the whole. */
+BEGIN(begin_pipe_read)
+{
+	UNUSED;
+	WORDS("ipc-pipe", "read", "-t", "200ms", "--size=4K", text(0, "p%u", soak_random(2)));
+	return true;
 }
 
 /* ---- names ---------------------------------------------------------------------- */
@@ -485,6 +509,12 @@ struct operation soak_operations[] = {
 	{ .name = "memory's lock", .weight = 6, .begin = begin_lock, .statuses = "01" },
 	{ .name = "load", .weight = 5, .begin = begin_load, .statuses = "0" },
 	{ .name = "read", .weight = 5, .begin = begin_read, .end = end_read, .statuses = "0" },
+	{ .name = "pipe write", .weight = 5, .begin = begin_pipe_write, .statuses = "01367" },
+	{ .name = "pipe read",
+	  .weight = 5,
+	  .begin = begin_pipe_read,
+	  .end = end_read,
+	  .statuses = "01367" },
 	{ .name = "names come and go", .weight = 12, .begin = begin_churn, .statuses = "01367" },
 	{ .name = "list", .weight = 3, .begin = begin_list, .statuses = "0" },
 	{ .name = "remove stale", .weight = 1, .begin = begin_stale, .statuses = "0" },
