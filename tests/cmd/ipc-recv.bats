@@ -287,3 +287,12 @@ load ../helper
 	exec 9>&-
 	grep -q 'messages are lost' "$TMP/errors"
 }
+
+@test "a big message that there is no memory to map is not lost" {
+	case $IPC_CFLAGS in *-fsanitize*) skip "a sanitizer needs more memory than is given here" ;; esac
+	head -c 100000000 /dev/zero | ipc-send -w q1
+	fails 5 bash -c 'ulimit -v 60000 && exec ipc-recv -n q1'
+	[[ $stderr == *"not enough memory"* ]]
+	fails 5 bash -c 'ulimit -v 60000 && exec ipc-recv -n q1 q2'
+	[ "$(ipc-recv -n q1 | wc -c)" -eq 100000001 ]
+}
