@@ -69,7 +69,7 @@ static bool is_over(const unsigned short values[SEMAPHORES])
 
 unsigned ipcu_pipe_ends(int set, bool *over)
 {
-	unsigned short values[SEMAPHORES];
+	unsigned short values[SEMAPHORES] = { 0 };
 
 	*over = false;
 	if (semctl(set, 0, GETALL, (union semun){ .array = values }) < 0)
@@ -215,7 +215,7 @@ static void aim(ipcu_pipe *pipe)
 
 enum ipcu_result ipcu_pipe_come(ipcu_pipe *pipe, unsigned wanted, const struct timespec *deadline)
 {
-	unsigned short values[SEMAPHORES];
+	unsigned short values[SEMAPHORES] = { 0 };
 	int errnum = EAGAIN;
 
 	while (errnum == EAGAIN) {

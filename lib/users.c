@@ -27,8 +27,8 @@
  * other calls to it; on some machines ipc(2) is all of these calls in one.
  */
 struct blocking {
-	int bits; /* of the process */
 	long number;
+	int bits; /* of the process */
 	enum ipcu_family family;
 	const char *how;
 };
@@ -38,34 +38,34 @@ struct blocking {
 
 static const struct blocking calls[] = {
 #ifdef SYS_msgrcv
-	{ BITS, SYS_msgrcv, IPCU_FAMILY_QUEUE, "receives" },
-	{ BITS, SYS_msgsnd, IPCU_FAMILY_QUEUE, "sends" },
+	{ SYS_msgrcv, BITS, IPCU_FAMILY_QUEUE, "receives" },
+	{ SYS_msgsnd, BITS, IPCU_FAMILY_QUEUE, "sends" },
 #endif
 #ifdef SYS_semop
-	{ BITS, SYS_semop, IPCU_FAMILY_SET, "waits" },
+	{ SYS_semop, BITS, IPCU_FAMILY_SET, "waits" },
 #endif
 #ifdef SYS_semtimedop
-	{ BITS, SYS_semtimedop, IPCU_FAMILY_SET, "waits" },
+	{ SYS_semtimedop, BITS, IPCU_FAMILY_SET, "waits" },
 #endif
 #ifdef SYS_semtimedop_time64
-	{ BITS, SYS_semtimedop_time64, IPCU_FAMILY_SET, "waits" },
+	{ SYS_semtimedop_time64, BITS, IPCU_FAMILY_SET, "waits" },
 #endif
 #if defined(__x86_64__)
-	{ 32, 401, IPCU_FAMILY_QUEUE, "receives" },
-	{ 32, 400, IPCU_FAMILY_QUEUE, "sends" },
-	{ 32, 420, IPCU_FAMILY_SET, "waits" },
+	{ 401, 32, IPCU_FAMILY_QUEUE, "receives" },
+	{ 400, 32, IPCU_FAMILY_QUEUE, "sends" },
+	{ 420, 32, IPCU_FAMILY_SET, "waits" },
 #elif defined(__i386__)
-	{ 64, 70, IPCU_FAMILY_QUEUE, "receives" }, { 64, 69, IPCU_FAMILY_QUEUE, "sends" },
-	{ 64, 65, IPCU_FAMILY_SET, "waits" },	   { 64, 220, IPCU_FAMILY_SET, "waits" },
+	{ 70, 64, IPCU_FAMILY_QUEUE, "receives" }, { 69, 64, IPCU_FAMILY_QUEUE, "sends" },
+	{ 65, 64, IPCU_FAMILY_SET, "waits" },	   { 220, 64, IPCU_FAMILY_SET, "waits" },
 #endif
-	{ 0, -1, IPCU_FAMILY_QUEUE, "" },
+	{ -1, 0, IPCU_FAMILY_QUEUE, "" },
 };
 
 /* What the first argument of ipc(2) stands for. */
 static const struct blocking all_in_one[] = {
-	{ 0, 12, IPCU_FAMILY_QUEUE, "receives" }, { 0, 11, IPCU_FAMILY_QUEUE, "sends" },
-	{ 0, 1, IPCU_FAMILY_SET, "waits" },	  { 0, 4, IPCU_FAMILY_SET, "waits" },
-	{ 0, -1, IPCU_FAMILY_QUEUE, "" },
+	{ 12, 0, IPCU_FAMILY_QUEUE, "receives" }, { 11, 0, IPCU_FAMILY_QUEUE, "sends" },
+	{ 1, 0, IPCU_FAMILY_SET, "waits" },	  { 4, 0, IPCU_FAMILY_SET, "waits" },
+	{ -1, 0, IPCU_FAMILY_QUEUE, "" },
 };
 
 static bool is_ipc(int bits, long number)

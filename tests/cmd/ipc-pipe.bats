@@ -189,8 +189,9 @@ breaks() {
 	kill -STOP $reader
 	background ipc-pipe write p < <(seq 300000) 8>&- 9>&-; writer=$!
 	until_true met p
-	kill -CONT $reader
+	# More than the buffer holds: while the reader is stopped the writer cannot have ended.
 	kill -STOP $writer
+	kill -CONT $reader
 	kill -CONT $writer
 	finish $reader
 	finish $writer
