@@ -15,29 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "damage.h"
+#include "damage-index.h"
 #include "error.h"
 #include "object.h"
-#include "registry-layout.h"
 #include "shm.h"
 
 #define BEYOND 64u /* entries looked at behind the last that is in use */
-#define CHAIN_MAX 4096u
-
-struct examination {
-	struct ipcu_registry registry;
-	struct registry_segment *segment;
-	bool repair;
-	uint32_t *slots;    /* for each entry: a slot that leads to it + 1, or 0 */
-	uint32_t limit;	    /* entries from here on are not looked at */
-	uint32_t bad_slots; /* that lead nowhere */
-	uint32_t names;	    /* that are found by their name */
-	uint32_t high;	    /* what the header should say */
-	ipcu_damage_fn fn;
-	void *context;
-};
 
 static void damaged(const struct examination *e, const char *format, ...) IPCU_PRINTF(2, 3);
 
@@ -50,33 +34,6 @@ static void damaged(const struct examination *e, const char *format, ...)
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	e->fn(what, e->repair, e->context);
-}
-
-/* ---- the index ------------------------------------------------------------ */
-
-static void bury(const struct examination *e, uint32_t slot)
-{
-	if (e->repair)
-		atomic_store(&e->segment->index[slot], REGISTRY_TOMBSTONE);
-}
-
-/* Whoever led to entry NUMBER without being found by its name does so no more. */
-static void bury_others(struct examination *e, uint32_t number, uint32_t good)
-{
-	for (uint32_t slot = 0; e->repair && slot < REGISTRY_SLOTS; slot++)
-		if (slot != good && atomic_load(&e->segment->index[slot]) == number + 1)
-			bury(e, slot);
-}
-
-/* Let NAME be found: the first free slot of its chain leads to entry NUMBER. */
-static void lead_to(struct examination *e, const char *name, uint32_t number)
-{
-	uint32_t slot = ipcu_registry_vacant_slot(e->segment, name);
-
-	if (!e->repair || slot == REGISTRY_SLOTS)
-		return;
-	atomic_store_explicit(&e->segment->index[slot], number + 1, memory_order_release);
-	bury_others(e, number, slot);
 }
 
 /* ---- records -------------------------------------------------------------- */
@@ -171,106 +128,11 @@ static bool revive(struct examination *e, uint32_t number)
 	return false;
 }
 
-/* Whether the slot leads to entry NUMBER although its name leads there by another one. */
-static bool is_spare(struct examination *e, uint32_t slot, uint32_t number)
-{
-	char name[IPCU_NAME_MAX + 1];
-	struct ipcu_record record;
-	uint32_t good;
-
-	if (!ipcu_registry_read_entry(e->segment, number, name, &record))
-		return false;
-	good = ipcu_registry_slot_of_entry(e->segment, name, number);
-	return good != slot && good != REGISTRY_SLOTS;
-}
-
-static bool is_good_slot(struct examination *e, uint32_t slot, uint32_t value)
-{
-	if (value > REGISTRY_ENTRIES || is_spare(e, slot, value - 1))
-		return false;
-	return atomic_load(&e->segment->entries[value - 1].word) & REGISTRY_IN_USE ||
-	       revive(e, value - 1);
-}
-
-/* Slots that lead nowhere; of the others, which entry each leads to. */
-static void examine_index(struct examination *e)
-{
-	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++) {
-		uint32_t value = atomic_load(&e->segment->index[slot]);
-
-		if (value == 0 || value == REGISTRY_TOMBSTONE)
-			continue;
-		if (is_good_slot(e, slot, value)) {
-			e->slots[value - 1] = slot + 1;
-			if (value > e->limit)
-				e->limit = value;
-			continue;
-		}
-		e->bad_slots++;
-		bury(e, slot);
-	}
-}
-
-/* A slot that was put into a gap joins chains: what was the only way to an entry may be a second one now. */
-static void bury_spares(struct examination *e)
-{
-	for (uint32_t slot = 0; e->repair && slot < REGISTRY_SLOTS; slot++) {
-		uint32_t value = atomic_load(&e->segment->index[slot]);
-
-		if (value > 0 && value <= REGISTRY_ENTRIES && is_spare(e, slot, value - 1))
-			bury(e, slot);
-	}
-}
-
-/* Tombstones that no chain leads through are empty slots again: where noise was, chains would stay long. */
-static void sweep_tombstones(struct examination *e)
-{
-	char name[IPCU_NAME_MAX + 1];
-	struct ipcu_record record;
-
-	/* From here on: for each slot, whether a chain leads through it. */
-	memset(e->slots, 0, REGISTRY_SLOTS * sizeof(*e->slots));
-	for (uint32_t number = 0; number < REGISTRY_ENTRIES; number++) {
-		uint32_t end, slot;
-
-		if (!ipcu_registry_read_entry(e->segment, number, name, &record))
-			continue;
-		end = ipcu_registry_slot_of_entry(e->segment, name, number);
-		slot = ipcu_registry_home_slot(name);
-		for (; end < REGISTRY_SLOTS && slot != end; slot = (slot + 1) % REGISTRY_SLOTS)
-			e->slots[slot] = 1;
-	}
-	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++)
-		if (!e->slots[slot] && atomic_load(&e->segment->index[slot]) == REGISTRY_TOMBSTONE)
-			atomic_store(&e->segment->index[slot], 0);
-}
-
-/*
- * What the owner of a registry can make of it must not keep another one busy for long: a name is compared with all others of its
- * chain, and those are short unless somebody wants them to be long.
- */
-static enum ipcu_result check_chains(const struct examination *e)
-{
-	uint32_t longest = 0, length = 0;
-
-	for (uint32_t slot = 0; slot < REGISTRY_SLOTS; slot++) {
-		length = atomic_load(&e->segment->index[slot]) ? length + 1 : 0;
-		longest = length > longest ? length : longest;
-	}
-	if (e->registry.owner == geteuid() || longest < CHAIN_MAX)
-		return IPCU_OK;
-	ipcu_fail(IPCU_SYSTEM, "a chain of %u names in its index is too long for others to follow",
-		  longest);
-	ipcu_hint("setpriv --reuid=%lu --clear-groups ipc-doctor --repair",
-		  (unsigned long)e->registry.owner);
-	return IPCU_SYSTEM;
-}
-
 /* ---- entries -------------------------------------------------------------- */
 
 static void forget(struct examination *e, uint32_t number)
 {
-	bury_others(e, number, REGISTRY_SLOTS);
+	ipcu_damage_bury_others(e, number, REGISTRY_SLOTS);
 	if (e->repair)
 		ipcu_registry_release_entry(e->segment, number);
 }
@@ -290,10 +152,10 @@ static void rename_entry(struct examination *e, uint32_t number, const struct ip
 	e->names++;
 	if (!e->repair)
 		return;
-	bury_others(e, number, REGISTRY_SLOTS);
+	ipcu_damage_bury_others(e, number, REGISTRY_SLOTS);
 	memcpy(entry->name, name, sizeof(name));
 	ipcu_registry_publish(entry, record); /* who is just reading the name reads it again */
-	lead_to(e, name, number);
+	ipcu_damage_lead_to(e, name, number);
 }
 
 /* Whether NAME can be the name that RECORD was made for: its key says so. */
@@ -329,7 +191,7 @@ static void examine_lost(struct examination *e, uint32_t number, const char *nam
 	} else {
 		damaged(e, "%s cannot be found by its name", name);
 		e->names++;
-		lead_to(e, name, number);
+		ipcu_damage_lead_to(e, name, number);
 	}
 }
 
@@ -413,15 +275,13 @@ static void examine(struct examination *e)
 	 */
 	e->limit = e->repair ? REGISTRY_ENTRIES : high < REGISTRY_ENTRIES ? high : 0;
 	examine_magic(e);
-	examine_index(e);
+	ipcu_damage_index(e, revive);
 	for (uint32_t number = 0; number < REGISTRY_ENTRIES; number++) {
 		if (number >= e->limit && number >= e->high + BEYOND)
 			break;
 		examine_entry(e, number);
 	}
-	bury_spares(e);
-	if (e->repair && e->bad_slots)
-		sweep_tombstones(e);
+	ipcu_damage_tidy(e);
 	if (e->bad_slots)
 		damaged(e, "%u slots of its index lead nowhere", e->bad_slots);
 	examine_header(e);
@@ -440,7 +300,7 @@ enum ipcu_result ipcu_registry_examine(uid_t owner, bool repair, ipcu_damage_fn 
 		e.segment = e.registry.segment;
 		/* Only looked at, it stays as it is, even if it counts no names. */
 		e.registry.keep = !repair;
-		result = check_chains(&e);
+		result = ipcu_damage_chains(&e);
 		if (result == IPCU_OK)
 			examine(&e);
 		ipcu_registry_unlock_close(&e.registry);
