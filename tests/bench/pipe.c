@@ -16,11 +16,14 @@
 #define TURNS 20000
 #define SMALL 8
 
+/* Both ends may have a processor each. */
 static double shell(const char *command)
 {
 	const char *argv[] = { "/bin/sh", "-c", command, NULL };
+	double begun = now();
 
-	return once(argv);
+	finish(start(argv[0], argv, -1, NULL), false);
+	return now() - begun;
 }
 
 static void streams(const char *bindir, size_t rounds)
