@@ -33,28 +33,43 @@ static bool is_lock(uid_t owner, int id)
 	return false;
 }
 
-/* The owner's semaphore on one of the lock's keys, made if need be; -1 with errno. */
+/* Make the semaphore on KEY; -1 with errno. */
+static int make_semaphore(uid_t owner, key_t key)
+{
+	struct semid_ds state;
+	int id = semget(key, 1, IPC_CREAT | IPC_EXCL | 0600);
+
+	if (id >= 0 && geteuid() != owner) { /* root, in somebody's namespace */
+		state.sem_perm.uid = owner;
+		state.sem_perm.gid = getegid();
+		state.sem_perm.mode = 0600;
+		if (semctl(id, 0, IPC_SET, (union semun){ .buf = &state }) < 0)
+			return -1;
+	}
+	return id;
+}
+
+/*
+ * The owner's semaphore on one of the lock's keys, made if need be; -1 with errno. One that goes in the very
+ * instant is no reason for the next key: two that come at once must find the same one, or that of the
+ * loser would be left behind.
+ */
 static int lock_semaphore(uid_t owner)
 {
-	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
+	unsigned candidate = 0;
+
+	for (int attempt = 0; candidate < IPCU_CANDIDATES && attempt < 1000; attempt++) {
 		key_t key = ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate);
 		struct semid_ds state;
-		int id = semget(key, 1, IPC_CREAT | IPC_EXCL | 0600);
+		int id = make_semaphore(owner, key);
 
-		if (id >= 0 && geteuid() != owner) { /* root, in somebody's namespace */
-			state.sem_perm.uid = owner;
-			state.sem_perm.gid = getegid();
-			state.sem_perm.mode = 0600;
-			if (semctl(id, 0, IPC_SET, (union semun){ .buf = &state }) < 0)
-				return -1;
-		}
-		if (id >= 0)
+		if (id >= 0 || errno != EEXIST)
 			return id;
-		if (errno != EEXIST)
-			return -1;
 		id = semget(key, 0, 0);
 		if (id >= 0 && is_lock(owner, id))
 			return id;
+		if (id >= 0 ? ipcu_stat_set(id, &state) == 0 : errno != ENOENT)
+			candidate++; /* it is there, and not ours */
 	}
 	errno = EEXIST;
 	return -1;
