@@ -158,20 +158,24 @@ static void storm(long count)
 {
 	struct counts counts = { 0 };
 	unsigned seed = 7;
+	long typical = 1000000; /* nanoseconds that a round without kills takes here */
 	struct ipcu_open never = { .create = IPCU_CREATE_NEVER };
 	ipcu_pipe *pipe;
 
 	for (long i = 0; i < count; i++) {
 		uint64_t length = (uint64_t)rand_r(&seed) % MOST;
-		struct timespec moment = { 0, rand_r(&seed) % 1500000 };
+		struct timespec moment = { 0, rand_r(&seed) % (2 * typical) };
+		struct timespec begun, ended;
 		pid_t writer, reader;
 		int writer_status, reader_status, victim = rand_r(&seed) % 4;
 
 		shared->got = 0;
 		shared->whole = shared->met[0] = shared->met[1] = false;
+		clock_gettime(CLOCK_MONOTONIC, &begun);
 		writer = start(IPCU_PIPE_WRITER, length, (unsigned)rand_r(&seed));
 		reader = start(IPCU_PIPE_READER, 0, (unsigned)rand_r(&seed));
-		nanosleep(&moment, NULL);
+		if (victim)
+			nanosleep(&moment, NULL);
 		/* Who is killed before the other one came leaves that one waiting, so then both are. */
 		if (victim & 1)
 			kill(writer, SIGKILL);
@@ -185,6 +189,13 @@ static void storm(long count)
 				victim == 2 ? survivor(writer, IPCU_PIPE_WRITER) : wait_for(writer);
 			reader_status = wait_for(reader);
 		}
+		clock_gettime(CLOCK_MONOTONIC, &ended);
+		if (victim == 0)
+			typical = (3 * typical + (ended.tv_sec - begun.tv_sec) * 1000000000L +
+				   ended.tv_nsec - begun.tv_nsec) /
+				  4;
+		if (typical > 400000000)
+			typical = 400000000;
 		judge(&counts, writer_status, reader_status, length);
 	}
 	printf("# %ld rounds: %ld whole, %ld cut; %ld writers and %ld readers killed\n", count,
