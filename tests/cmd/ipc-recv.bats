@@ -175,7 +175,7 @@ load ../helper
 	local signal
 	printf 'a\nb\nc\n' >"$TMP/wanted"
 	for signal in TERM INT HUP; do
-		background env --default-signal=INT ipc-recv -f q1 >"$TMP/out"
+		background env --default-signal=INT,HUP ipc-recv -f q1 >"$TMP/out"
 		local receiver=$!
 		ipc-send q1 a b c
 		until_true cmp -s "$TMP/out" "$TMP/wanted"
