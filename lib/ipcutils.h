@@ -156,7 +156,7 @@ struct ipcu_open {
 
 /*
  * The key that NAME has, or would be given first, without touching any object:
- * the same on every boot. A collision gives an object a later candidate, so
+ * positive, and the same on every boot. A collision gives an object a later candidate, so
  * ask ipcu_list() for an object that exists.
  *
  * IPCU_OK; IPCU_USAGE: malformed, or an id: (which has no key of its own);

@@ -40,7 +40,8 @@ static uint64_t hash_number(unsigned long number, uint64_t hash)
 }
 
 /*
- * key = high ^ low half of FNV-1a-64 over "ipcutils:UID/NAME#CANDIDATE". What
+ * key = high ^ low half of FNV-1a-64 over "ipcutils:UID/NAME#CANDIDATE", without
+ * its highest bit: a key_t has a sign, and Perl's msgget takes no key beyond it. What
  * comes out reserved is hashed on until it is not, so every candidate is a key.
  */
 key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate)
@@ -52,7 +53,7 @@ key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate)
 	hash = hash_text("#", hash_text(name, hash));
 	hash = hash_number(candidate, hash);
 	for (;;) {
-		key = (uint32_t)(hash >> 32) ^ (uint32_t)hash;
+		key = ((uint32_t)(hash >> 32) ^ (uint32_t)hash) & INT32_MAX;
 		if (key != (uint32_t)IPC_PRIVATE && (key & IPCU_SPILL_MASK) != IPCU_SPILL_PREFIX)
 			return (key_t)key;
 		hash = ipcu_hash("+", 1, hash);

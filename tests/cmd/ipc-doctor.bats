@@ -496,7 +496,7 @@ differs_from_ours() {
 	[ "$(ipc-recv q1)" = x ]
 	# On the registry's key, before there was one.
 	ipc-rm q1
-	key=$(perl -Mbigint -e '$h = 0xcbf29ce484222325; $h = (($h ^ ord) * 0x100000001b3) % 2**64 for split //, "ipcutils:0/:registry#0"; printf "0x%08x", ($h >> 32) ^ ($h % 2**32)')
+	key=$(perl -Mbigint -e '$h = 0xcbf29ce484222325; $h = (($h ^ ord) * 0x100000001b3) % 2**64 for split //, "ipcutils:0/:registry#0"; printf "0x%08x", (($h >> 32) ^ $h) % 2**31')
 	as 1000 perl -e 'shmget(unpack("l", pack "L", hex $ARGV[0]), 10, 01666) // die' "$key"
 	finds "registry of names" "a memory of user 1000, made by another program, is on its key $key"
 	ipc-send q1 x

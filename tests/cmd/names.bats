@@ -293,7 +293,7 @@ injected() {
 	need_root "becomes another user"
 	local keys='use bigint; for my $n (0 .. 15) { my $h = 0xcbf29ce484222325;
 		$h = (($h ^ ord) * 0x100000001b3) % 2**64 for split //, "ipcutils:0/$ARGV[0]#$n";
-		printf "%d\n", unpack "l", pack "L", (($h >> 32) ^ ($h % 2**32))->numify }'
+		printf "%d\n", ((($h >> 32) ^ $h) % 2**31)->numify }'
 	perl -e "$keys" q1 >"$TMP/q1"
 	perl -e "$keys" :registry >"$TMP/registry"
 	chmod 755 "$TMP"
