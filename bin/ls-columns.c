@@ -97,6 +97,11 @@ static void cell_mode(FILE *out, const struct ls_row *row)
 	fprintf(out, "%03o", (unsigned)row->info->mode);
 }
 
+static const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 static void cell_state(FILE *out, const struct ls_row *row)
 {
 	static const char *const ends[2][4] = {
@@ -111,12 +116,14 @@ static void cell_state(FILE *out, const struct ls_row *row)
 	if (info->gone)
 		fputs("gone: removed by another program", out);
 	else if (info->internal && info->kind == IPCU_KIND_MEMORY)
-		fprintf(out, "%s, %llu bytes", info->purpose, (unsigned long long)info->size);
+		fprintf(out, "%s, %llu byte%s", info->purpose, (unsigned long long)info->size,
+			plural(info->size));
 	else if (info->internal)
 		fputs(info->purpose, out);
 	else if (info->kind == IPCU_KIND_QUEUE)
-		fprintf(out, "%llu messages, %llu bytes", (unsigned long long)info->messages,
-			(unsigned long long)info->bytes);
+		fprintf(out, "%llu message%s, %llu byte%s", (unsigned long long)info->messages,
+			plural(info->messages), (unsigned long long)info->bytes,
+			plural(info->bytes));
 	else if (info->kind == IPCU_KIND_BARRIER)
 		fprintf(out, "%llu/%llu waiting%s", (unsigned long long)info->waiting,
 			(unsigned long long)info->definition[0], info->broken ? ", broken" : "");
@@ -125,16 +132,17 @@ static void cell_state(FILE *out, const struct ls_row *row)
 	else if (info->kind == IPCU_KIND_EVENT)
 		fputs(info->set ? "set" : "not set", out);
 	else if (info->kind == IPCU_KIND_PIPE)
-		fprintf(out, "%llu bytes, %s", (unsigned long long)info->bytes,
-			ends[info->definition[1] == 2][info->ends & 3]);
+		fprintf(out, "%llu byte%s, %s", (unsigned long long)info->bytes,
+			plural(info->bytes), ends[info->definition[1] == 2][info->ends & 3]);
 	else if (info->kind == IPCU_KIND_MEMORY)
-		fprintf(out, "%llu bytes, %llu attached", (unsigned long long)info->size,
-			(unsigned long long)info->attached);
+		fprintf(out, "%llu byte%s, %llu attached", (unsigned long long)info->size,
+			plural(info->size), (unsigned long long)info->attached);
 	else if (info->kind == IPCU_KIND_SEMAPHORE && info->name && info->value >= 0)
 		fprintf(out, "%lld/%lld free%s", (long long)info->value, (long long)info->count,
 			waiting);
 	else
-		fprintf(out, "%llu semaphores", (unsigned long long)info->semaphores);
+		fprintf(out, "%llu semaphore%s", (unsigned long long)info->semaphores,
+			plural(info->semaphores));
 }
 
 #define NUMBER_CELL(function, member)                             \

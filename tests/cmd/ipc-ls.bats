@@ -15,7 +15,7 @@ shows() {
 	ipc-ls | head -1 | grep -Eq '^NAME +KIND +KEY +ID +OWNER +MODE +STATE$'
 	[ "$(ipc-ls --noheadings -o name,Kind,MODE,BYTES,MESSAGES | xargs)" = "q1 queue 600 5 1" ]
 	ipc-ls -o +GROUP,SENDER | head -1 | grep -q 'STATE.*GROUP.*SENDER'
-	shows q1 STATE "1 messages, 5 bytes"
+	shows q1 STATE "1 message, 5 bytes"
 	fails 2 ipc-ls -o NO-SUCH
 	[[ $stderr == *"'NO-SUCH' is not a column"* ]]
 }
