@@ -442,6 +442,25 @@ BEGIN(begin_stale)
 	return true;
 }
 
+BEGIN(begin_doctor)
+{
+	UNUSED;
+	if (soak_random(2))
+		WORDS("ipc-doctor", "--root=/nowhere");
+	else
+		WORDS("ipc-doctor", "--root=/nowhere", "--repair");
+	return true;
+}
+
+/* Holders may be stopped just now, but nothing of ours damages the registry. */
+static void end_doctor(struct child *child, const struct ending *ending)
+{
+	const char *line = strstr(ending->out, "registry of names: ");
+
+	if (line && !strstr(line, "stopped"))
+		soak_wrong(child, ending, "%s", line);
+}
+
 struct operation soak_operations[] = {
 	{ .name = "send", .weight = 20, .begin = begin_send, .end = end_send, .statuses = "01" },
 	{ .name = "send lines",
@@ -517,6 +536,11 @@ struct operation soak_operations[] = {
 	  .statuses = "01367" },
 	{ .name = "names come and go", .weight = 12, .begin = begin_churn, .statuses = "01367" },
 	{ .name = "list", .weight = 3, .begin = begin_list, .statuses = "0" },
+	{ .name = "doctor",
+	  .weight = 2,
+	  .begin = begin_doctor,
+	  .end = end_doctor,
+	  .statuses = "01" },
 	{ .name = "remove stale", .weight = 1, .begin = begin_stale, .statuses = "0" },
 };
 const size_t soak_operation_count = sizeof(soak_operations) / sizeof(soak_operations[0]);
