@@ -246,9 +246,10 @@ static void stop(struct child *child)
 	soak_stops++;
 }
 
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
 static void disturb(void)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 	struct child *child = &children[soak_random(CHILDREN)];
 	unsigned what = soak_random(40);
 
@@ -373,6 +374,9 @@ int main(int argc, char **argv)
 	}
 	if (!mkdtemp(scratch) || readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return EXIT_FAILURE;
+	/* A shell's background process and nohup ignore some, and so would the commands. */
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_DFL);
 	soak_self = self;
 	soak_scratch = scratch;
 	state = (uint64_t)rounds("SOAK_SEED", (long)time(NULL)) * 88172645463325252u + 1;
