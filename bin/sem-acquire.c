@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "process.h"
 #include "sem-verbs.h"
 #include "sem.h"
 
@@ -119,6 +120,16 @@ static int find_owner(struct sem_options *options, int *owner)
 
 /* ---- the keeper --------------------------------------------------------- */
 
+/*
+ * What a keeper of SEM calls itself. Others may write the table of holders, so its number there is
+ * not believed without this: nothing else is ever ended, and no keeper of another semaphore.
+ */
+static const char *keeper_name(const ipcu_sem *sem, char name[16])
+{
+	snprintf(name, 16, "keeper %08x", (unsigned)sem->object.key);
+	return name;
+}
+
 /* Nothing of the script stays open but the two. */
 static void close_all_but(int a, int b)
 {
@@ -137,8 +148,9 @@ static void close_all_but(int a, int b)
 			close(fd);
 }
 
-static void become_keeper(int socket, int owner)
+static void become_keeper(const ipcu_sem *sem, int socket, int owner)
 {
+	char name[16];
 	struct sigaction action;
 	sigset_t none;
 
@@ -151,7 +163,7 @@ static void become_keeper(int socket, int owner)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (chdir("/") < 0)
 		_exit(IPCU_SYSTEM);
-	prctl(PR_SET_NAME, "ipc-sem-keeper");
+	prctl(PR_SET_NAME, keeper_name(sem, name));
 	close_all_but(socket, owner);
 }
 
@@ -166,7 +178,7 @@ __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_optio
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(IPCU_SYSTEM);
-	become_keeper(socket, owner);
+	become_keeper(sem, socket, owner);
 	answer.result = sem_hold(sem, options, deadline, &hold);
 	if (answer.result != IPCU_OK) {
 		strcpy(answer.message, ipcu_last_error()->message);
@@ -363,11 +375,21 @@ static enum ipcu_result nothing_held(const struct search *search)
 	return IPCU_DENIED;
 }
 
+static enum ipcu_result no_keeper(const struct search *search)
+{
+	ipcu_fail(IPCU_SYSTEM, "process %d, which should keep it for process %d, is no keeper of it",
+		  (int)search->found.keeper, (int)search->pid);
+	ipcu_hint(
+		"somebody who may write the semaphore has damaged its table of holders, or /proc cannot be read; nothing was ended");
+	return IPCU_SYSTEM;
+}
+
 static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 {
 	struct search again = { .pid = first->pid };
 	int keeper = open_process(first->found.keeper);
 	enum ipcu_result result = IPCU_OK;
+	char name[16];
 
 	if (keeper < 0)
 		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
@@ -377,6 +399,8 @@ static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 	if (again.found.keeper != first->found.keeper)
 		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
 				   (int)first->pid);
+	else if (!ipcu_process_named(first->found.keeper, keeper_name(sem, name)))
+		result = no_keeper(first);
 	else if (syscall(SYS_pidfd_send_signal, keeper, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		result = ipcu_fail_call("pidfd_send_signal", errno,
 					"cannot end its keeper, process %d",

@@ -15,6 +15,11 @@
  *    COUNT entries for them. So who has just got units finds an entry that no
  *    living holder has; a process on its way out has run its last
  *    instruction, so that its entry is free as soon as its units can be.
+ *  - Who goes to another IPC namespace gives its units back by that, and its entry is free.
+ *
+ * Containers may have this table in common, but process numbers of their own. Nobody can tell whether
+ * a holder of another PID namespace still lives. So its entry is taken when all others
+ * are surely somebody's, the oldest first: with one unit that is always right.
  *
  * An entry is taken by one compare-and-swap of one word. What it says besides is
  * valid once a second word has the same value.
@@ -50,7 +55,8 @@ struct holder_entry {
 	int64_t since;		    /* nanoseconds since 1970 */
 	uint32_t units;
 	uint32_t mode;
-	char reserved[24];
+	_Atomic uint64_t numbers; /* the PID namespace that its numbers are of, 0: unknown */
+	char reserved[16];
 };
 _Static_assert(sizeof(struct holder_entry) == 64, "the layout is shared between processes");
 
@@ -187,7 +193,21 @@ void ipcu_holders_remove(uid_t owner, const struct ipcu_record *record)
 
 /* ---- entries ------------------------------------------------------------ */
 
-/* Whether nobody has the entry with WORD; sure without looking into /proc. */
+/* Who looks for an entry: the word to put there, and the PID namespace it is of. */
+struct claimer {
+	uint64_t self, numbers;
+};
+
+/* Whether the entry, which had WORD, is of a process whose number means nothing to us, who are of NUMBERS. */
+static bool is_foreign(const struct holder_entry *entry, uint64_t word, uint64_t numbers)
+{
+	uint64_t theirs = atomic_load(&entry->numbers);
+
+	return word && atomic_load(&entry->described) == word && theirs && numbers &&
+	       theirs != numbers;
+}
+
+/* Whether nobody has the entry with WORD, which is not foreign; sure without looking into /proc. */
 static bool surely_free(uint64_t word)
 {
 	return word == 0 || (kill(pid_of(word), 0) < 0 && errno == ESRCH);
@@ -195,25 +215,47 @@ static bool surely_free(uint64_t word)
 
 static bool is_free(uint64_t word)
 {
-	return word == 0 || pid_of(word) <= 0 || ipcu_process_ended(pid_of(word), word >> PID_BITS);
+	return word == 0 || pid_of(word) <= 0 ||
+	       ipcu_process_ended(pid_of(word), word >> PID_BITS) || ipcu_process_left(pid_of(word));
 }
 
 /* Take the first entry of COUNT that FREE says is; -1 if there is none. */
-static int take_entry(struct holder_table *table, unsigned count, uint64_t self,
+static int take_entry(struct holder_table *table, unsigned count, const struct claimer *claimer,
 		      bool (*free)(uint64_t))
 {
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t word = atomic_load(&table->entries[i].holder);
+		struct holder_entry *entry = &table->entries[i];
+		uint64_t word = atomic_load(&entry->holder);
 
-		if (free(word) &&
-		    atomic_compare_exchange_strong(&table->entries[i].holder, &word, self))
+		if (!is_foreign(entry, word, claimer->numbers) && free(word) &&
+		    atomic_compare_exchange_strong(&entry->holder, &word, claimer->self))
 			return (int)i;
 	}
 	return -1;
 }
 
-static void describe(struct holder_table *table, int slot, uint64_t self, pid_t owner,
-		     const struct ipcu_hold *hold)
+/* Take the oldest foreign entry of COUNT, for one of those that are left must be free. */
+static int take_foreign(struct holder_table *table, unsigned count, const struct claimer *claimer)
+{
+	uint64_t oldest = UINT64_MAX;
+	int slot = -1;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t word = atomic_load(&table->entries[i].holder);
+
+		if (word < oldest && is_foreign(&table->entries[i], word, claimer->numbers)) {
+			oldest = word; /* its upper bits are the time */
+			slot = (int)i;
+		}
+	}
+	if (slot >= 0 && !atomic_compare_exchange_strong(&table->entries[slot].holder, &oldest,
+							 claimer->self))
+		return -1;
+	return slot;
+}
+
+static void describe(struct holder_table *table, int slot, const struct claimer *claimer,
+		     pid_t owner, const struct ipcu_hold *hold)
 {
 	struct holder_entry *entry = &table->entries[slot];
 	uint32_t high = atomic_load(&table->high);
@@ -224,7 +266,8 @@ static void describe(struct holder_table *table, int slot, uint64_t self, pid_t 
 	entry->since = (int64_t)now.tv_sec * NANO + now.tv_nsec;
 	entry->units = hold->units;
 	entry->mode = (uint32_t)hold->mode;
-	atomic_store(&entry->described, self);
+	atomic_store(&entry->numbers, claimer->numbers);
+	atomic_store(&entry->described, claimer->self);
 	while (high <= (uint32_t)slot &&
 	       !atomic_compare_exchange_weak(&table->high, &high, (uint32_t)slot + 1))
 		;
@@ -234,17 +277,20 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 				    const struct ipcu_hold *hold, const struct timespec *deadline,
 				    int *slot)
 {
-	uint64_t self = ipcu_process_clock() << PID_BITS | (uint64_t)getpid();
+	const struct claimer claimer = { ipcu_process_clock() << PID_BITS | (uint64_t)getpid(),
+					 ipcu_process_numbers() };
 	struct timespec pause = { 0, 1000000 }, last = { 0, 0 };
 
 	if (count > IPCU_SEM_COUNT_MAX)
 		count = IPCU_SEM_COUNT_MAX;
 	do {
-		*slot = take_entry(table, count, self, surely_free);
+		*slot = take_entry(table, count, &claimer, surely_free);
 		if (*slot < 0)
-			*slot = take_entry(table, count, self, is_free);
+			*slot = take_entry(table, count, &claimer, is_free);
+		if (*slot < 0)
+			*slot = take_foreign(table, count, &claimer);
 		if (*slot >= 0) {
-			describe(table, *slot, self, owner, hold);
+			describe(table, *slot, &claimer, owner, hold);
 			return IPCU_OK;
 		}
 		if (!last.tv_sec) /* mostly there is one at once, and nobody asks for the time */
@@ -253,7 +299,7 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 	} while (!ipcu_deadline_passed(&last));
 	ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: there are units, but no slot");
 	ipcu_hint(
-		"somebody who may write the semaphore has filled it, or /proc hides who has ended (hidepid); "
+		"somebody who may write the semaphore has filled it, or /proc hides who has ended or left (hidepid); "
 		"remove and create it again");
 	return IPCU_SYSTEM;
 }
@@ -261,21 +307,25 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 void ipcu_holders_drop(struct holder_table *table, int slot)
 {
 	struct holder_entry *entry;
+	uint64_t word;
 
 	if (slot < 0 || slot >= (int)IPCU_SEM_COUNT_MAX)
 		return;
 	entry = &table->entries[slot];
-	if (pid_of(atomic_load(&entry->holder)) == getpid())
-		atomic_store(&entry->holder, 0);
+	word = atomic_load(&entry->holder);
+	if (pid_of(word) == getpid() && !is_foreign(entry, word, ipcu_process_numbers()))
+		atomic_compare_exchange_strong(&entry->holder, &word, 0);
 }
 
-/* A consistent copy of an entry; false if nobody living has it, or not yet quite. */
-static bool read_entry(struct holder_table *table, unsigned slot, struct ipcu_holder *holder)
+/* A consistent copy of an entry; false if nobody living that we can name has it, or not yet quite. */
+static bool read_entry(struct holder_table *table, unsigned slot, uint64_t numbers,
+		       struct ipcu_holder *holder)
 {
 	struct holder_entry *entry = &table->entries[slot];
 	uint64_t word = atomic_load(&entry->holder), owner;
 
-	if (surely_free(word) || is_free(word) || atomic_load(&entry->described) != word)
+	if (is_foreign(entry, word, numbers) || surely_free(word) || is_free(word) ||
+	    atomic_load(&entry->described) != word)
 		return false;
 	owner = entry->owner;
 	memset(holder, 0, sizeof(*holder));
@@ -293,6 +343,7 @@ static bool read_entry(struct holder_table *table, unsigned slot, struct ipcu_ho
 size_t ipcu_holders_each(struct holder_table *table, ipcu_holder_fn fn, void *context)
 {
 	uint32_t high = atomic_load(&table->high);
+	uint64_t numbers = ipcu_process_numbers();
 	char command[4096];
 	size_t count = 0;
 
@@ -301,7 +352,7 @@ size_t ipcu_holders_each(struct holder_table *table, ipcu_holder_fn fn, void *co
 	for (unsigned i = 0; i < high; i++) {
 		struct ipcu_holder holder;
 
-		if (!read_entry(table, i, &holder))
+		if (!read_entry(table, i, numbers, &holder))
 			continue;
 		count++;
 		if (!fn)

@@ -16,6 +16,21 @@
 
 #include "process.h"
 
+/*
+ * Whether /proc counts processes as we do. It shows those of the PID namespace it was mounted in,
+ * and unshare --pid alone leaves it as it is.
+ */
+static bool proc_is_ours(void)
+{
+	char text[16];
+	ssize_t length = readlink("/proc/self", text, sizeof(text) - 1);
+
+	if (length <= 0)
+		return false;
+	text[length] = '\0';
+	return strtol(text, NULL, 10) == (long)getpid();
+}
+
 /* Read the file NAME of PID as a string; its length, or -1. */
 static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacity)
 {
@@ -24,7 +39,7 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacit
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = proc_is_ours() ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return -1;
 	do
@@ -148,6 +163,38 @@ char ipcu_process_state(pid_t pid)
 	if (!read_stat(pid, "stat", &fields))
 		return '\0';
 	return fields.state;
+}
+
+uint64_t ipcu_process_numbers(void)
+{
+	static _Atomic pid_t known_for; /* a child may be in another one */
+	static _Atomic uint64_t known;
+	struct stat ours;
+
+	if (known_for != getpid()) {
+		known = stat("/proc/self/ns/pid", &ours) == 0 ? ours.st_ino : 0;
+		known_for = getpid();
+	}
+	return known;
+}
+
+bool ipcu_process_left(pid_t pid)
+{
+	char path[64];
+	struct stat ours, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
+	return proc_is_ours() && stat("/proc/self/ns/ipc", &ours) == 0 &&
+	       stat(path, &theirs) == 0 && ours.st_ino != theirs.st_ino;
+}
+
+bool ipcu_process_named(pid_t pid, const char *name)
+{
+	char text[32];
+	ssize_t length = read_file(pid, "comm", text, sizeof(text));
+
+	return length > 0 && text[length - 1] == '\n' && strlen(name) == (size_t)length - 1 &&
+	       memcmp(text, name, (size_t)length - 1) == 0;
 }
 
 bool ipcu_process_same_namespace(pid_t pid)

@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# sem-holders.bats - the table of holders where its process numbers mean nothing, or are a lie
+
+bats_require_minimum_version 1.5.0
+load ../helper
+
+value_is() {
+	[ "$(ipc-sem get "$1")" = "$2" ]
+}
+
+member() {
+	ipc-sem status -J "$1" | jq -r "$2"
+}
+
+slots_are() {
+	[ "$(member m '.holders | length')" = "$1" ]
+}
+
+# A container: processes with numbers of their own, and our objects.
+container() {
+	unshare --pid --fork --mount-proc --kill-child "$@"
+}
+
+need_containers() {
+	need_root "a PID namespace"
+	unshare --pid --fork --mount-proc true || skip "no PID namespaces here"
+}
+
+# forge KEY WORD...: have the first entry of the table say that PID holds one unit for OWNER.
+forge() {
+	perl -e '
+		my ($key, $pid, $owner) = @ARGV;
+		open my $up, "<", "/proc/uptime" or die;
+		my $word = int((split " ", <$up>)[0] * 100) << 22 | $pid;
+		my $id = shmget(unpack("l", pack "L", hex $key), 0, 0) // die;
+		shmwrite($id, pack("QQQqLL", $word, $word, $owner, 0, 1, 0) . "\0" x 24, 128, 64) or die;
+		shmwrite($id, pack("L", 1), 8, 4) or die' "$@"
+}
+
+@test "a holder that died in another container holds nothing up" {
+	need_containers
+	ipc-sem create m
+	mkfifo "$TMP/go"
+	# Whatever number the one had, there is a living process with it here, and an older one.
+	background container bash -c 'for i in {1..20}; do sleep 1000 <&- & done; echo >"$1/ready"
+		read -r x <"$1/go"; ipc-sem run -t 5s m -- sh -c "echo got \$IPC_SLOT"' x "$TMP" >"$TMP/out"
+	other=$!
+	until_true test -e "$TMP/ready"
+	for i in 1 2 3; do
+		[ "$(container ipc-sem run m -- sh -c 'echo $$ $IPC_SLOT')" = "1 0" ]
+	done
+	# No process of this container is taken for a holder.
+	[ "$(member m '.holders | length')" = 0 ]
+	echo >"$TMP/go"
+	finish $other
+	[ "$(cat "$TMP/out")" = "got 0" ]
+	ipc-sem run -n m -- true
+}
+
+@test "who lives here keeps its slot, whatever died elsewhere" {
+	need_containers
+	ipc-sem create -c 3 m
+	for free in 2 1; do
+		background ipc-sem run m -- sleep 1000
+		until_true slots_are $((3 - free))
+	done
+	[ "$(container ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 2 ]
+	for i in 1 2 3; do [ "$(ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 2 ]; done
+	[ "$(member m '[.holders[].slot] | @text')" = "[0,1]" ]
+}
+
+@test "release in a container ends nobody who has the number of another one's keeper" {
+	need_containers
+	ipc-sem create m
+	mkfifo "$TMP/go"
+	# They must be older than what is written of the keeper.
+	background container bash -c '
+		for i in {1..20}; do sleep 1000 <&- & done
+		echo >"$1/ready"
+		read -r x <"$1/go"
+		ipc-sem release -P "$(cat "$1/owner")" m 2>"$1/err"
+		status=$?
+		[ "$(jobs -rp | wc -l)" = 20 ] || status=99
+		exit $status' x "$TMP"
+	other=$!
+	until_true test -e "$TMP/ready"
+	background container bash -c 'sleep 1000 <&- & ipc-sem acquire -P $! m && echo $! >"$1/owner"; wait' x "$TMP"
+	until_true test -s "$TMP/owner"
+	echo >"$TMP/go"
+	finish $other 3
+	grep -q "holds nothing of it" "$TMP/err"
+	value_is m 0
+}
+
+@test "release believes no table that names another process as keeper" {
+	ipc-sem create -m 666 m
+	ipc-sem create other
+	background sleep 1000; owner=$!
+	background sleep 1000; victim=$!
+	ipc-sem acquire -P $owner other
+	keeper=$(member other '.holders[0].keeper')
+	for pid in $victim "$keeper"; do
+		forge "$(field m KEY)" "$pid" $owner
+		[ "$(member m '.holders[0].keeper')" = "$pid" ]
+		fails 8 ipc-sem release -P $owner m
+		[[ $stderr == *"process $pid, which should keep it for process $owner, is no keeper of it"*"hint: "* ]]
+		kill -0 "$pid"
+	done
+	value_is other 0
+	ipc-sem release -P $owner other
+	value_is other 1
+}
+
+@test "a COMMAND that goes to another IPC namespace gives back, and keeps no slot" {
+	need_namespace "and another one in it"
+	unshare --ipc true || skip "no IPC namespaces here"
+	background ipc-sem run m -- unshare --ipc sleep 1000; holder=$!
+	until_true grep -q sleep /proc/$holder/comm
+	value_is m 1
+	[ "$(member m '.holders | length')" = 0 ]
+	[ "$(ipc-sem run -n m -- sh -c 'echo $IPC_SLOT')" = 0 ]
+	kill -0 $holder
+}
+
+@test "a /proc of other numbers is not believed" {
+	need_containers
+	[ -w /proc/sys/kernel/ns_last_pid ] || skip "the kernel has no CONFIG_CHECKPOINT_RESTORE"
+	ipc-sem create m
+	mkfifo "$TMP/go"
+	# Inside, without --mount-proc, /proc/500 is a process of outside, which began after our 500.
+	container bash -c '
+		unshare --pid --fork --kill-child bash -c "
+			echo 499 >/proc/sys/kernel/ns_last_pid
+			ipc-sem run m -- sleep 1000 & holder=\$!
+			until [ \$(ipc-sem get m) = 0 ]; do sleep 0.02; done
+			echo \$holder >$1/holder
+			read -r x <$1/go
+			ipc-sem status -J m >$1/status" &
+		inside=$!
+		until [ -s "$1/holder" ]; do sleep 0.02; done
+		[ "$(cat "$1/holder")" = 500 ] || exit 11
+		began=$(cut -d" " -f1 /proc/uptime)
+		until [ "$(cut -d" " -f1 /proc/uptime)" != "$began" ]; do :; done
+		echo 499 >/proc/sys/kernel/ns_last_pid
+		sleep 1000 &
+		[ $! = 500 ] || exit 12
+		echo >"$1/go"
+		wait $inside' x "$TMP"
+	[ "$(jq '.holders[0].pid' "$TMP/status")" = 500 ]
+}
