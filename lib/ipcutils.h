@@ -92,7 +92,7 @@ const char *ipcu_version(void);
 
 /*
  * Every wait takes an absolute CLOCK_MONOTONIC time; NULL waits for ever and
- * a time in the past does not wait. Setting the clock does not move it
+ * a time in the past, such as { 0 }, does not wait. Setting the clock does not move it
  * (clock_gettime(2)).
  */
 
@@ -112,8 +112,8 @@ enum ipcu_result ipcu_signal_use(int signo);
 /* ---------------------------------------------------------------------- */
 
 /*
- * NAME, OWNER/NAME, key:KEY, id:ID or ftok:PATH[:P], as in ipcutils(7).
- * Wherever a call takes a name it may return, besides its own results:
+ * A name is NAME, OWNER/NAME, key:KEY, id:ID or ftok:PATH[:P], as in ipcutils(7).
+ * Wherever a call takes one it may return, besides its own results:
  *
  *   IPCU_USAGE      the name is malformed
  *   IPCU_NOT_FOUND  no such object (and it was not to be created), or no such owner
@@ -292,6 +292,7 @@ enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *in
 /* Barriers: semop(2)                                                      */
 /* ---------------------------------------------------------------------- */
 
+/* A barrier can have so many parties. */
 #define IPCU_PARTIES_MAX 31000
 
 typedef struct ipcu_barrier ipcu_barrier;
@@ -355,7 +356,10 @@ struct ipcu_barrier_info {
 	bool broken;
 	bool acting; /* the last one runs its action */
 };
-/* All of one instant. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+/*
+ * How many wait, in which generation, and whether it is broken: all of one instant.
+ * IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
 enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_info *info);
 
 /* Call FN for each process that waits, with its index. Results as ipcu_barrier_status. */
@@ -381,13 +385,17 @@ enum ipcu_result ipcu_event_open(ipcu_event **event, const char *name, const str
 void ipcu_event_close(ipcu_event *event);
 
 /*
- * Set: all who wait and who come are let through, until a clear. Pulse: those who wait now
- * and nobody else; nothing happens if it is set. Each is one atomic step.
+ * Set the event: all who wait and who come are let through, until a clear. One atomic step, as
+ * are a clear and a pulse.
  *
  * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_event_set(ipcu_event *event);
+
+/* Let those wait who come from now on. Results as ipcu_event_set. */
 enum ipcu_result ipcu_event_clear(ipcu_event *event);
+
+/* Let those through who wait now, and nobody else; nothing happens if it is set. Results as ipcu_event_set. */
 enum ipcu_result ipcu_event_pulse(ipcu_event *event);
 
 /*
@@ -404,7 +412,7 @@ struct ipcu_event_info {
 	bool set;
 	unsigned waiting; /* asleep in the kernel */
 };
-/* IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+/* Whether it is set, and how many wait. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
 enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *info);
 
 /* ---------------------------------------------------------------------- */
@@ -421,18 +429,22 @@ enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *in
  * A raw set (key:, id:, ftok:) belongs to other programs: plain semop(2) on one of its
  * members, with no count, no order, no slots and no holders.
  */
+
+/* A semaphore can have so many units. */
 #define IPCU_SEM_COUNT_MAX 32767u
 
-struct sembuf; /* <sys/sem.h> */
+/* An operation of ipcu_sem_op(), from <sys/sem.h>. */
+struct sembuf;
 
 typedef struct ipcu_sem ipcu_sem;
 
 /*
- * Open, and perhaps create, the semaphore NAME. COUNT is what its count must be, 0
- * whatever it is; OTHERWISE is the count if it is 0 and the semaphore is created here. The
+ * Open, and perhaps create, the semaphore NAME. COUNT is what its count must be, or 0:
+ * whatever it is, and OTHERWISE if the semaphore is created here. The
  * caller gives *SEM to ipcu_sem_close().
  *
- * Results: those of names; IPCU_CONFLICT: its count is another; IPCU_USAGE: no or too large a count.
+ * Results: those of names; IPCU_CONFLICT also: its count is another; IPCU_USAGE also: neither COUNT nor
+ * OTHERWISE, or more than IPCU_SEM_COUNT_MAX.
  */
 enum ipcu_result ipcu_sem_open(ipcu_sem **sem, const char *name, unsigned count, unsigned otherwise,
 			       const struct ipcu_open *how);
@@ -440,7 +452,7 @@ enum ipcu_result ipcu_sem_open(ipcu_sem **sem, const char *name, unsigned count,
 /* Release the handle, not the semaphore, nor what the process holds of it. NULL is allowed. */
 void ipcu_sem_close(ipcu_sem *sem);
 
-/* Which member of a raw set the calls below use (at first 0). IPCU_OK; IPCU_USAGE: it has none such. */
+/* Say which member of a raw set the other calls use (at first 0). IPCU_OK; IPCU_USAGE: it has none such. */
 enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index);
 
 enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLUSIVE = 2 };
@@ -455,16 +467,20 @@ struct ipcu_hold {
 
 /*
  * Hold UNITS until ipcu_sem_release() or the end of this process, waiting while
- * they are not free or somebody else waits. A shared lock is one unit, an exclusive one all.
+ * they are not free or somebody else waits.
  *
  * IPCU_OK and *HOLD; IPCU_NOT_NOW: not by the deadline, or a signal handler ran, and
  * nothing is held; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_LIMIT: it has not that many
- * units at all; IPCU_USAGE: no or too many UNITS, or a lock on a raw set; IPCU_SYSTEM.
+ * units at all; IPCU_USAGE: no or too many UNITS; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct timespec *deadline,
 				  struct ipcu_hold *hold);
+
+/* Hold a shared lock, which is one unit, in the same way. Results as ipcu_sem_acquire; IPCU_USAGE also for a raw set. */
 enum ipcu_result ipcu_lock_shared(ipcu_sem *sem, const struct timespec *deadline,
 				  struct ipcu_hold *hold);
+
+/* Hold an exclusive lock, which is all units, in the same way. Results as ipcu_lock_shared. */
 enum ipcu_result ipcu_lock_exclusive(ipcu_sem *sem, const struct timespec *deadline,
 				     struct ipcu_hold *hold);
 
@@ -518,7 +534,10 @@ struct ipcu_sem_info {
 	unsigned semaphores; /* in the set */
 	pid_t last_pid;	     /* that changed the value */
 };
-/* All of one instant but the waiters. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM. */
+/*
+ * How many units are free, held and taken for good, all of one instant, and how many processes wait.
+ * IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ */
 enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info);
 
 /* A living process that holds units. */
@@ -540,8 +559,8 @@ typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
 enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context);
 
 /*
- * One semop(2) with a deadline, on a raw set. The operations' flags are the caller's;
- * with &ipcu_no_wait all get IPC_NOWAIT.
+ * One semop(2) with a deadline, on a raw set. The operations' (<sys/sem.h>) flags are the caller's;
+ * a DEADLINE in the past does not wait for any.
  * IPCU_OK; IPCU_NOT_NOW; IPCU_USAGE: a named semaphore, or a member that there is not; IPCU_LIMIT: a value
  * over 32767; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
  */
@@ -573,7 +592,7 @@ const char *ipcu_type_name(enum ipcu_type type);
 /* How many bytes a value of TYPE has, 1 for IPCU_BYTES. */
 size_t ipcu_type_size(enum ipcu_type type);
 
-/* IPCU_OK and the type that NAME ("i8" to "f64") says; IPCU_USAGE: there is no such type. */
+/* The type that the word NAME ("i8" to "f64") says. IPCU_OK; IPCU_USAGE: there is no such type. */
 enum ipcu_result ipcu_type_read(const char *name, enum ipcu_type *type);
 
 /* A value of any type: I of signed types, U of unsigned ones, F of f32 and f64. */
@@ -628,19 +647,30 @@ enum ipcu_result ipcu_shm_writable(ipcu_shm *shm);
 void ipcu_shm_changed(ipcu_shm *shm, size_t offset, size_t length);
 
 /*
- * Values, by INDEX from 0. Each is one atomic step between all processes that use such steps.
- * get: *VALUE is what is there. set: it becomes VALUE. add: DELTA is added and *VALUE (may be NULL) is the sum;
- * unsigned types wrap around. compare and set: it becomes DESIRED if it is EXPECTED (a nan is a nan); *FOUND (may be NULL) is
- * what was there, on IPCU_NOT_NOW too.
+ * Get the value at INDEX, 0 for the first. One atomic step between all processes that use such steps, as are a set, an addition
+ * and a compare-and-set.
  *
- * IPCU_OK; IPCU_NOT_NOW: it is not EXPECTED (EAGAIN), and nothing changed; IPCU_USAGE: it holds bytes, and no type was
- * said; IPCU_DENIED: no write permission; IPCU_LIMIT: there is no such INDEX, or the sum of a signed type is out of its
- * range, and nothing changed.
+ * IPCU_OK; IPCU_USAGE: it holds bytes, and no type was said; IPCU_LIMIT: there is no such INDEX.
  */
 enum ipcu_result ipcu_shm_get(ipcu_shm *shm, uint64_t index, union ipcu_value *value);
+
+/* Set the value at INDEX. Results as ipcu_shm_get; IPCU_DENIED: no write permission. */
 enum ipcu_result ipcu_shm_set(ipcu_shm *shm, uint64_t index, union ipcu_value value);
+
+/*
+ * Add DELTA to the value at INDEX; *VALUE (may be NULL) is the sum. Unsigned types wrap around.
+ *
+ * Results as ipcu_shm_set; IPCU_LIMIT also: the sum of a signed type is out of its range, and nothing changed.
+ */
 enum ipcu_result ipcu_shm_add(ipcu_shm *shm, uint64_t index, union ipcu_value delta,
 			      union ipcu_value *value);
+
+/*
+ * Make the value at INDEX what is DESIRED, if it is what is EXPECTED (a nan is a nan); *FOUND (may be NULL) is what was
+ * there, on IPCU_NOT_NOW too.
+ *
+ * Results as ipcu_shm_set; IPCU_NOT_NOW: it is not EXPECTED (EAGAIN), and nothing changed.
+ */
 enum ipcu_result ipcu_shm_compare_set(ipcu_shm *shm, uint64_t index, union ipcu_value expected,
 				      union ipcu_value desired, union ipcu_value *found);
 
@@ -674,7 +704,7 @@ enum ipcu_result ipcu_shm_wait(ipcu_shm *shm, uint64_t index, enum ipcu_comparis
  */
 enum ipcu_result ipcu_shm_lock(ipcu_shm *shm, const struct timespec *deadline);
 
-/* Give it back; nothing happens if this process does not hold it. IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
+/* Give the lock back; nothing happens if this process does not hold it. IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
 enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm);
 
 struct ipcu_shm_info {
@@ -685,7 +715,7 @@ struct ipcu_shm_info {
 	pid_t locked_by;   /* 0: nobody */
 	unsigned lock_waiting;
 };
-/* IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
+/* What it holds, and who uses it. IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
 enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info);
 
 typedef struct ipcu_shm_stage ipcu_shm_stage;
@@ -697,6 +727,8 @@ typedef struct ipcu_shm_stage ipcu_shm_stage;
  * IPCU_OK; IPCU_LIMIT: larger than the kernel allows, or no memory; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_shm_stage_open(ipcu_shm_stage **stage, size_t size);
+
+/* Where the staged bytes are to be written; valid until ipcu_shm_stage_close(). */
 void *ipcu_shm_stage_data(ipcu_shm_stage *stage);
 
 /* Detach, release the handle, and remove the segment if it was not published. NULL is allowed. */
@@ -729,6 +761,7 @@ enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *name,
  * end: it must not use the pipe. Waits inside these calls notice within half a second that the other end is gone; a caller that
  * waits elsewhere asks with ipcu_pipe_check().
  */
+
 typedef struct ipcu_pipe ipcu_pipe;
 
 enum ipcu_pipe_end {
@@ -772,6 +805,8 @@ void ipcu_pipe_close(ipcu_pipe *pipe);
  */
 enum ipcu_result ipcu_pipe_reserve(ipcu_pipe *pipe, void **at, size_t *size,
 				   const struct timespec *deadline);
+
+/* Send the first SIZE bytes of the room that ipcu_pipe_reserve() told. */
 void ipcu_pipe_commit(ipcu_pipe *pipe, size_t size);
 
 /*
@@ -783,6 +818,8 @@ void ipcu_pipe_commit(ipcu_pipe *pipe, size_t size);
  */
 enum ipcu_result ipcu_pipe_peek(ipcu_pipe *pipe, const void **at, size_t *size,
 				const struct timespec *deadline);
+
+/* Give the first SIZE bytes back of those that ipcu_pipe_peek() told: they have been read. */
 void ipcu_pipe_consume(ipcu_pipe *pipe, size_t size);
 
 /* Write SIZE bytes; *WRITTEN is how many went in, whatever the result. Results as of ipcu_pipe_reserve. */
@@ -800,8 +837,8 @@ enum ipcu_result ipcu_pipe_read(ipcu_pipe *pipe, void *buffer, size_t size, size
 void ipcu_pipe_end(ipcu_pipe *pipe);
 
 /*
- * End well: say that all that was read is in safety, if this end reads, which it must have done to the end; end the own
- * stream, if it writes, and wait until the other end has called this too, and so has everything.
+ * End well, and know that the other end has everything: say that all that was read is in safety, if this end reads, which it
+ * must have done to the end; end the own stream, if it writes; and wait until the other end has called this too.
  *
  * IPCU_OK: both sides know; IPCU_NOT_NOW: not yet, call it again; IPCU_BROKEN: the other end is gone before it had
  * everything; IPCU_USAGE: not read to the end; IPCU_NOT_FOUND: the pipe was removed.
@@ -909,7 +946,7 @@ size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context);
 
 /*
  * Remove the object NAME, of KIND or of any (IPCU_KIND_ANY). Who waits on it
- * gets IPCU_NOT_FOUND.
+ * gets IPCU_NOT_FOUND. FLAGS are 0, or IPCU_REMOVE_FORCE and IPCU_REMOVE_DRY_RUN.
  *
  * IPCU_OK; IPCU_CONFLICT: it is in use, the error says by whom, or it is of
  * another kind; others as for names. A name whose object has vanished is
@@ -924,7 +961,8 @@ typedef void (*ipcu_stale_fn)(const char *what, void *context);
  * Remove what nobody can reach any more: big message bodies whose descriptor
  * is gone, names whose objects are gone, what a killed creator left behind,
  * the lock of a registry that is gone. Only what this user owns, and only what was last
- * touched SECONDS or more ago. FN (may be NULL) is told of each.
+ * touched SECONDS or more ago. FN (may be NULL) is told of each. FLAGS are 0 or
+ * IPCU_REMOVE_DRY_RUN.
  *
  * IPCU_OK; IPCU_SYSTEM.
  */
