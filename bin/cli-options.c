@@ -112,7 +112,7 @@ const struct argp cli_json = { .options = json_options, .parser = parse_json };
 /* ---- --ipc-namespace -q -v -h --usage -V, and what completion asks ------------------------- */
 
 /*
- * "-t<TAB>--timeout=<TAB>what it does", a line for each option of the whole tree;
+ * "-t<TAB>--timeout=DURATION<TAB>what it does", a line for each option of the whole tree;
  * a verb has neither letter nor dashes: "<TAB>run<TAB>what it does".
  */
 static void print_options(const struct argp *argp)
@@ -122,11 +122,10 @@ static void print_options(const struct argp *argp)
 			continue;
 		if (o->key > 0x20 && o->key < 0x7f)
 			printf("-%c", o->key);
-		printf("\t%s%s%s\t%s\n", o->flags & OPTION_DOC ? "" : "--", o->name,
-		       !o->arg				? ""
-		       : o->flags & OPTION_ARG_OPTIONAL ? "[=]"
-							: "=",
-		       o->doc ? o->doc : "");
+		printf("\t%s%s", o->flags & OPTION_DOC ? "" : "--", o->name);
+		if (o->arg)
+			printf(o->flags & OPTION_ARG_OPTIONAL ? "[=%s]" : "=%s", o->arg);
+		printf("\t%s\n", o->doc ? o->doc : "");
 	}
 	for (const struct argp_child *child = argp->children; child && child->argp; child++)
 		print_options(child->argp);

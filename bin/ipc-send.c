@@ -28,6 +28,7 @@ static const struct argp_option table[] = {
 	{ "lines", CLI_LINES, NULL, 0, "stdin has a message a line (default)", 1 },
 	{ "null", '0', NULL, 0, "stdin has messages that end with NUL", 1 },
 	{ "whole", 'w', NULL, 0, "all of stdin is one message", 1 },
+	{ NULL, 0, NULL, 0, "Progress:", 4 },
 	{ "progress", CLI_PROGRESS, "WHEN", OPTION_ARG_OPTIONAL,
 	  "messages, bytes and rate on stderr while reading stdin, if stderr is a terminal (auto), always or never",
 	  4 },

@@ -129,29 +129,29 @@ static void add_holder(const struct ipcu_holder *holder, void *context)
 static void put_values(struct report *report, const char *name, const struct ipcu_sem_info *info)
 {
 	const struct {
-		const char *name;
+		const char *name, *member; /* in text, in JSON */
 		int64_t value;
 		bool named, raw;
 	} rows[] = {
-		{ "value", info->value, true, true },
-		{ "count", info->count, true, false },
-		{ "taken", info->taken, true, false },
-		{ "held", info->held, true, false },
-		{ "waiters", info->waiters, true, true },
-		{ "semaphores", info->semaphores, false, true },
-		{ "last-pid", info->last_pid, false, true },
+		{ "value", "value", info->value, true, true },
+		{ "count", "count", info->count, true, false },
+		{ "taken", "taken", info->taken, true, false },
+		{ "held", "held", info->held, true, false },
+		{ "waiters", "waiters", info->waiters, true, true },
+		{ "semaphores", "semaphores", info->semaphores, false, true },
+		{ "last-pid", "last_pid", info->last_pid, false, true },
 	};
 	struct cli_buffer *out = &report->out;
 
 	if (report->json) {
-		cli_put_text(out, "{\"name\":");
+		cli_put_text(out, "{\"semaphore\":");
 		cli_put_json(out, name, strlen(name));
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!(info->named ? rows[i].named : rows[i].raw))
 			continue;
 		if (report->json) {
-			put_member(out, rows[i].name, rows[i].value);
+			put_member(out, rows[i].member, rows[i].value);
 			continue;
 		}
 		cli_put_text(out, rows[i].name);

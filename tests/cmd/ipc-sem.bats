@@ -611,7 +611,7 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 	fails 2 ipc-sem run -s key:0x5e5 -- true
 	fails 2 ipc-sem acquire key:0x5e5
 	fails 3 ipc-sem get key:0x5e6
-	[ "$(ipc-sem status -J key:0x5e5 | jq -c '[.value, .semaphores]')" = "[3,3]" ]
+	[ "$(ipc-sem status -J key:0x5e5 | jq -c '[.semaphore, .value, .semaphores, (.last_pid > 0)]')" = '["key:0x5e5",3,3,true]' ]
 	ipc-sem create -c 2 --create key:0x5e7
 	[ "$(ipc-sem get key:0x5e7)" = 2 ]
 	ipc-rm key:0x5e5 key:0x5e7
