@@ -48,12 +48,15 @@ static bool executable(const char *path)
 int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 {
 	const char *directory = getenv("PATH");
-	char own[CLI_PATH_MAX], *path = found ? found : own;
+	char own[CLI_PATH_MAX], *path = found ? found : own, usual[256];
 	int errnum = ENOENT;
 
 	path[0] = '\0';
 	if (strchr(command, '/'))
 		return executable(command) ? 0 : status_of_errno(errno);
+	/* Without a PATH there is the system's own, for execvp(3) too. */
+	if (!directory && confstr(_CS_PATH, usual, sizeof(usual)) - 1 < sizeof(usual))
+		directory = usual;
 	while (directory && *command) {
 		size_t length = strcspn(directory, ":");
 
@@ -80,6 +83,17 @@ int cli_become(char *const command[], const char *path)
 	/* Not found by a path, a script without #!, or gone from there meanwhile. */
 	execvp(command[0], command);
 	return status_of_errno(errno);
+}
+
+/* Where who started us ignores SIGCHLD, the kernel would keep no child's status for us. */
+static void keep_statuses(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGCHLD, NULL, &action) < 0 || action.sa_handler != SIG_IGN)
+		return;
+	action.sa_handler = SIG_DFL;
+	sigaction(SIGCHLD, &action, NULL);
 }
 
 /* The command gets the signals as we got them, not as we use them. */
@@ -128,6 +142,7 @@ int cli_run(char *const command[], const void *input, size_t size, bool *started
 	pid_t pid;
 
 	*started = false;
+	keep_statuses();
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return CLI_CANNOT_RUN;
 	posix_spawn_file_actions_init(&actions);
@@ -173,6 +188,7 @@ int cli_run_bound(char *const command[], bool *started)
 	ssize_t got;
 
 	*started = false;
+	keep_statuses();
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return CLI_CANNOT_RUN;
 	pid = fork();

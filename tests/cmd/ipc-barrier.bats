@@ -229,3 +229,8 @@ state_is() {
 @test "a closed stdout is an error" {
 	fails 8 sh -c 'ipc-barrier wait b 1 >/dev/full'
 }
+
+@test "COMMAND's status is known where SIGCHLD is ignored" {
+	[ "$(env --ignore-signal=CHLD ipc-barrier wait b 1 -- true)" = 0 ]
+	fails 3 env --ignore-signal=CHLD ipc-barrier wait b 1 -- sh -c 'exit 3'
+}

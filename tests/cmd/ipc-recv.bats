@@ -296,3 +296,9 @@ load ../helper
 	fails 5 bash -c 'ulimit -v 60000 && exec ipc-recv -n q1 q2'
 	[ "$(ipc-recv -n q1 | wc -c)" -eq 100000001 ]
 }
+
+@test "COMMAND's status is known where SIGCHLD is ignored" {
+	ipc-send q one two three
+	[ "$(env --ignore-signal=CHLD ipc-recv -c 2 q -- cat)" = onetwo ]
+	fails 3 env --ignore-signal=CHLD ipc-recv q -- sh -c 'exit 3'
+}
