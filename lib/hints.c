@@ -39,6 +39,8 @@ static const struct meaning meanings[] = {
 	{ "msgget", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
 	{ "msgsnd", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
 	{ "malloc", ENOMEM, IPCU_LIMIT, "not enough memory", "" },
+	{ "semop", E2BIG, IPCU_LIMIT, "more operations than the kernel allows in one call",
+	  "the third number of kernel.sem (SEMOPM) is the limit: raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
 	{ "semop", ENOSPC, IPCU_LIMIT, "too many undo entries",
 	  "kernel memory for SEM_UNDO is used up" },
 	{ "semop", ERANGE, IPCU_LIMIT, "the value would be over 32767", "" },
