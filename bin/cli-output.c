@@ -11,6 +11,7 @@
 
 #include "cli-interrupt.h"
 #include "cli-output.h"
+#include "parse.h"
 
 bool cli_reserve(struct cli_buffer *buffer, size_t more)
 {
@@ -55,6 +56,7 @@ void cli_put_number(struct cli_buffer *buffer, int64_t number)
 void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 {
 	const char *end = bytes + size;
+	bool utf8 = ipcu_utf8(bytes, size); /* what is not, as a path may be, would be no JSON */
 
 	cli_put(buffer, "\"", 1);
 	while (bytes < end) {
@@ -62,7 +64,8 @@ void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 		char escape[8];
 
 		while (bytes < end && (unsigned char)*bytes >= 0x20 && *bytes != '"' &&
-		       *bytes != '\\' && *bytes != 0x7f)
+		       *bytes != '\\' && *bytes != 0x7f &&
+		       (utf8 || (unsigned char)*bytes < 0x80))
 			bytes++;
 		cli_put(buffer, plain, (size_t)(bytes - plain));
 		if (bytes == end)
@@ -74,7 +77,8 @@ void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 		else if (*bytes == '\t')
 			strcpy(escape, "\\t");
 		else
-			snprintf(escape, sizeof(escape), "\\u%04x", (unsigned char)*bytes);
+			snprintf(escape, sizeof(escape), "\\u%04x",
+				 (unsigned char)*bytes < 0x80 ? (unsigned char)*bytes : 0xfffd);
 		cli_put_text(buffer, escape);
 		bytes++;
 	}

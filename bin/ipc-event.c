@@ -10,6 +10,7 @@
 
 #include "cli-output.h"
 #include "cli-verbs.h"
+#include "error.h"
 #include "queue.h"
 
 struct options {
@@ -131,9 +132,10 @@ static enum ipcu_result do_status(ipcu_event *event, const struct options *optio
 		     info.set ? ",\"set\":true,\"waiting\":" : ",\"set\":false,\"waiting\":");
 	cli_put_number(&text, info.waiting);
 	cli_put_text(&text, "}\n");
-	fwrite(text.bytes, 1, text.used, stdout);
+	if (!text.failed)
+		fwrite(text.bytes, 1, text.used, stdout);
 	free(text.bytes);
-	return IPCU_OK;
+	return text.failed ? ipcu_fail_call("malloc", ENOMEM, "cannot show it") : IPCU_OK;
 }
 
 static int event_set(int argc, char **argv)

@@ -208,18 +208,37 @@ bool ipcu_process_same_namespace(pid_t pid)
 		ours.st_dev == theirs.st_dev);
 }
 
+/* What is left of LENGTH bytes without a character of UTF-8 that was cut in its middle. */
+static ssize_t whole_characters(const char *text, ssize_t length)
+{
+	for (ssize_t at = length - 1; at >= 0 && at >= length - 3; at--) {
+		unsigned char byte = (unsigned char)text[at];
+		ssize_t size = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+
+		if ((byte & 0xc0) != 0x80) /* where a character begins */
+			return size > length - at ? at : length;
+	}
+	return length;
+}
+
 void ipcu_process_command(pid_t pid, char *text, size_t capacity)
 {
 	ssize_t length = read_file(pid, "cmdline", text, capacity);
 
+	if (length > 0 && (size_t)length == capacity - 1)
+		length = whole_characters(text, length);
 	while (length > 0 && text[length - 1] == '\0')
 		length--;
 	if (length <= 0) {
 		snprintf(text, capacity, "?");
 		return;
 	}
-	for (ssize_t i = 0; i < length; i++)
+	text[length] = '\0';
+	for (ssize_t i = 0; i < length; i++) {
+		/* Control characters of two bytes in UTF-8, which a terminal obeys too. */
+		if ((unsigned char)text[i] == 0xc2 && ((unsigned char)text[i + 1] & 0xe0) == 0x80)
+			text[i] = text[i + 1] = ' ';
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
 			text[i] = ' ';
-	text[length] = '\0';
+	}
 }
