@@ -15,8 +15,10 @@
 
 #include "cli-exec.h"
 #include "error.h"
+#include "name.h"
 #include "parse.h"
 #include "sem-verbs.h"
+#include "sem.h"
 
 /* ---- options ------------------------------------------------------------ */
 
@@ -144,13 +146,34 @@ int sem_start(const struct argp *argp, int argc, char **argv, struct sem_options
 	return cli_parse_verb(argp, "ipc-sem", argc, argv, &options->common, options);
 }
 
+enum ipcu_result sem_check(const struct sem_options *options)
+{
+	struct ipcu_name name;
+	enum ipcu_result result = ipcu_name_read(&name, options->words[0]);
+	bool named = name.form == IPCU_NAME_PLAIN;
+
+	if (result == IPCU_OK && options->needs_name)
+		result = ipcu_sem_may(named, SEM_USE_KEEPER);
+	if (result == IPCU_OK && options->needs_set)
+		result = ipcu_sem_may(named, SEM_USE_OP);
+	if (result == IPCU_OK && options->index)
+		result = ipcu_sem_may(named, SEM_USE_INDEX);
+	if (result == IPCU_OK && options->mode != IPCU_HOLD_UNITS)
+		result = ipcu_sem_may(named, SEM_USE_LOCK);
+	if (result == IPCU_OK && options->resize)
+		result = ipcu_sem_may(named, SEM_USE_RESIZE);
+	return result;
+}
+
 int sem_open(ipcu_sem **sem, const struct sem_options *options)
 {
 	/* Readers share a unit each: a lock that is only ever a lock has all there can be. */
 	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
-	enum ipcu_result result = ipcu_sem_open(sem, options->words[0], options->count, otherwise,
-						&options->common.open);
+	enum ipcu_result result = sem_check(options);
 
+	if (result == IPCU_OK)
+		result = ipcu_sem_open(sem, options->words[0], options->count, otherwise,
+				       &options->common.open);
 	if (result == IPCU_OK && options->index) {
 		result = ipcu_sem_select(*sem, options->index);
 		if (result != IPCU_OK)

@@ -71,7 +71,8 @@ static bool readable(int fd, int milliseconds)
 
 static int no_process(const struct sem_options *options, pid_t pid, int errnum)
 {
-	if (errnum == ESRCH || errnum == EINVAL)
+	/* ENOENT, since Linux 6.16, or EINVAL: the number of a thread. */
+	if (errnum == ESRCH || errnum == EINVAL || errnum == ENOENT)
 		return cli_status(&options->common, options->words[0],
 				  ipcu_fail(IPCU_NOT_FOUND, "no process %d: it may have ended",
 					    (int)pid));
@@ -286,7 +287,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 
 int sem_acquire(int argc, char **argv)
 {
-	struct sem_options options = { .pid = 0 };
+	struct sem_options options = { .needs_name = true };
 	struct timespec storage;
 	const struct timespec *deadline;
 	ipcu_sem *sem;
@@ -301,19 +302,12 @@ int sem_acquire(int argc, char **argv)
 	status = sem_open(&sem, &options);
 	if (status)
 		goto out;
-	if (!sem->object.named) {
-		ipcu_fail(
-			IPCU_USAGE,
-			"acquire needs a name: a raw set has no table of holders to release from");
-		status = cli_status(&options.common, options.words[0], IPCU_USAGE);
-	} else {
-		sem->owner = options.pid;
-		if (readable(owner, 0))
-			status = no_process(&options, options.pid, ESRCH);
-		else
-			status = cli_status(&options.common, options.words[0],
-					    start_keeper(sem, &options, deadline, owner));
-	}
+	sem->owner = options.pid;
+	if (readable(owner, 0))
+		status = no_process(&options, options.pid, ESRCH);
+	else
+		status = cli_status(&options.common, options.words[0],
+				    start_keeper(sem, &options, deadline, owner));
 	ipcu_sem_close(sem);
 out:
 	close(owner);

@@ -58,7 +58,9 @@ static int create_or_resize(const struct sem_options *options, const struct time
 	enum ipcu_result result;
 	ipcu_sem *sem;
 
-	result = ipcu_sem_open(&sem, options->words[0], options->resize ? 0 : options->count, count,
+	result = sem_check(options);
+	if (result == IPCU_OK)
+		result = ipcu_sem_open(&sem, options->words[0], options->resize ? 0 : options->count, count,
 			       &options->common.open);
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->words[0], result);
@@ -80,8 +82,6 @@ int sem_create(int argc, char **argv)
 
 	if (status || options.common.finished)
 		return status;
-	if (options.common.open.create == IPCU_CREATE_NAMES)
-		options.common.open.create = IPCU_CREATE_ALWAYS; /* that is what the verb is for */
 	if (options.resize && !options.count) {
 		cli_complain(&options.common, options.words[0], NULL, "--resize needs --count");
 		return IPCU_USAGE;
@@ -274,7 +274,8 @@ malformed:
 			 text);
 }
 
-static int operate(const struct sem_options *options, struct sembuf *ops, size_t count)
+static int operate(const struct sem_options *options, struct sembuf *ops, size_t count,
+		   const char *path)
 {
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
@@ -289,14 +290,16 @@ static int operate(const struct sem_options *options, struct sembuf *ops, size_t
 	while (interrupted(result));
 	status = cli_status(&options->common, options->words[0], result);
 	if (result == IPCU_OK && options->command)
-		status = sem_become(options, "");
+		status = sem_become(options, path);
 	ipcu_sem_close(sem);
 	return status;
 }
 
 int sem_op(int argc, char **argv)
 {
-	struct sem_options options = { .more = "at least one OP", .more_min = 1, .more_max = 500 };
+	struct sem_options options = { .more = "at least one OP", .more_min = 1, .more_max = 500,
+				       .needs_set = true };
+	char path[CLI_PATH_MAX] = "";
 	struct sembuf *ops;
 	int status;
 
@@ -312,8 +315,12 @@ int sem_op(int argc, char **argv)
 	for (int i = 1; i < options.word_count && !status; i++)
 		status = cli_status(&options.common, options.words[0],
 				    parse_op(options.words[i], &ops[i - 1]));
+	/* A command that is not there must not find everything done. */
+	if (!status && options.command && (status = cli_find_command(options.command[0], path)))
+		cli_complain(&options.common, options.command[0], NULL, "cannot run it: %s",
+			     strerror(errno));
 	if (!status)
-		status = operate(&options, ops, (size_t)options.word_count - 1);
+		status = operate(&options, ops, (size_t)options.word_count - 1, path);
 	free(ops);
 	return status;
 }

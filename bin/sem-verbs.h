@@ -14,6 +14,7 @@ struct sem_options {
 	int more_min, more_max;
 	char **command; /* behind --, or NULL */
 	bool needs_command;
+	bool needs_name, needs_set; /* for acquire, and for op */
 	unsigned count; /* 0: not given */
 	unsigned units, index;
 	bool units_given, index_given, resize;
@@ -53,6 +54,9 @@ error_t sem_parse(int key, char *arg, struct argp_state *state);
 
 /* Parse ARGV for a verb; IPCU_OK and perhaps common.finished, or IPCU_USAGE. */
 int sem_start(const struct argp *argp, int argc, char **argv, struct sem_options *options);
+
+/* Whether what is asked for goes with such a NAME, before anything is created for it. */
+enum ipcu_result sem_check(const struct sem_options *options);
 
 /* Open NAME with -c, -i and the shared options; the status. */
 int sem_open(ipcu_sem **sem, const struct sem_options *options);

@@ -233,12 +233,8 @@ static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode,
 	struct ipcu_hold new = { .mode = mode, .units = 1, .slot = -1, .pid = getpid() };
 	enum ipcu_result result;
 
-	if (!sem->object.named) {
-		ipcu_fail(IPCU_USAGE,
-			  "only a named semaphore is a read-write lock: a raw set has no count");
-		ipcu_hint("say how many units to hold with -u");
+	if (ipcu_sem_may(sem->object.named, SEM_USE_LOCK) != IPCU_OK)
 		return IPCU_USAGE;
-	}
 	result = acquire(sem, &new, deadline);
 	if (result == IPCU_OK)
 		*hold = new;

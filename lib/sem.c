@@ -195,6 +195,32 @@ enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SE
 
 /* ---- opening ------------------------------------------------------------ */
 
+enum ipcu_result ipcu_sem_may(bool named, enum ipcu_sem_use use)
+{
+	static const struct {
+		bool named;
+		const char *why, *hint;
+	} uses[] = {
+		[SEM_USE_INDEX] = { false, "a named semaphore is one semaphore: it has index 0 only",
+				    "" },
+		[SEM_USE_OP] = { false, "its members belong together: no operation on a single one",
+				 "use wait, post, run or acquire; op is for the sets of other programs (key:, id:, ftok:)" },
+		[SEM_USE_LOCK] = { true,
+				   "only a named semaphore is a read-write lock: a raw set has no count",
+				   "say how many units to hold with -u" },
+		[SEM_USE_RESIZE] = { true, "only a named semaphore has a count", "" },
+		[SEM_USE_KEEPER] = { true,
+				     "acquire needs a name: a raw set has no table of holders to release from",
+				     "" },
+	};
+
+	if (named == uses[use].named)
+		return IPCU_OK;
+	ipcu_fail(IPCU_USAGE, "%s", uses[use].why);
+	ipcu_hint("%s", uses[use].hint);
+	return IPCU_USAGE;
+}
+
 static enum ipcu_result check_count(const ipcu_sem *sem, unsigned count)
 {
 	unsigned short members[SEM_MEMBERS] = { 0 };
@@ -244,9 +270,8 @@ enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index)
 
 	if (ipcu_stat_set(sem->object.id, &state) < 0)
 		return ipcu_sem_failed(sem, EIDRM, "cannot use it");
-	if (sem->object.named && index > 0)
-		return ipcu_fail(IPCU_USAGE,
-				 "a named semaphore is one semaphore: it has no index %u", index);
+	if (index > 0 && ipcu_sem_may(sem->object.named, SEM_USE_INDEX) != IPCU_OK)
+		return IPCU_USAGE;
 	if (index >= state.sem_nsems)
 		return ipcu_fail(IPCU_USAGE, "the set has semaphores 0 to %lu, no %u",
 				 (unsigned long)state.sem_nsems - 1, index);
@@ -362,8 +387,8 @@ enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct tim
 	enum ipcu_result result;
 	int change, errnum = 0;
 
-	if (!sem->object.named)
-		return ipcu_fail(IPCU_USAGE, "only a named semaphore has a count");
+	if (ipcu_sem_may(sem->object.named, SEM_USE_RESIZE) != IPCU_OK)
+		return IPCU_USAGE;
 	if (count == 0 || count > IPCU_SEM_COUNT_MAX)
 		return ipcu_fail(IPCU_USAGE, "a semaphore has 1 to %u units", IPCU_SEM_COUNT_MAX);
 	/* At the head of the line the count cannot change under us. */
@@ -438,12 +463,8 @@ enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
 {
 	int errnum;
 
-	if (sem->object.named) {
-		ipcu_fail(IPCU_USAGE, "its members belong together: no operation on a single one");
-		ipcu_hint(
-			"use wait, post, run or acquire; op is for the sets of other programs (key:, id:, ftok:)");
+	if (ipcu_sem_may(sem->object.named, SEM_USE_OP) != IPCU_OK)
 		return IPCU_USAGE;
-	}
 	errnum = ipcu_sem_until(sem->object.id, ops, count, deadline);
 	if (errnum == EFBIG)
 		return ipcu_fail(IPCU_USAGE, "the set has not that many semaphores");
