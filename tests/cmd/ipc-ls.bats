@@ -26,6 +26,7 @@ shows() {
 	background ipc-sem run s1 -- sleep 1000
 	local holder=$! waiter
 	until_true shows s1 PIDS "$holder"
+	until_true grep -q sleep /proc/$holder/comm
 	background ipc-sem run -u 2 s1 -- true
 	waiter=$!
 	until_true blocked $waiter
