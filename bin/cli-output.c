@@ -64,8 +64,7 @@ void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 		char escape[8];
 
 		while (bytes < end && (unsigned char)*bytes >= 0x20 && *bytes != '"' &&
-		       *bytes != '\\' && *bytes != 0x7f &&
-		       (utf8 || (unsigned char)*bytes < 0x80))
+		       *bytes != '\\' && *bytes != 0x7f && (utf8 || (unsigned char)*bytes < 0x80))
 			bytes++;
 		cli_put(buffer, plain, (size_t)(bytes - plain));
 		if (bytes == end)

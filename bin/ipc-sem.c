@@ -171,6 +171,7 @@ int sem_open(ipcu_sem **sem, const struct sem_options *options)
 	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
 	enum ipcu_result result = sem_check(options);
 
+	*sem = NULL;
 	if (result == IPCU_OK)
 		result = ipcu_sem_open(sem, options->words[0], options->count, otherwise,
 				       &options->common.open);

@@ -371,7 +371,8 @@ static enum ipcu_result nothing_held(const struct search *search)
 
 static enum ipcu_result no_keeper(const struct search *search)
 {
-	ipcu_fail(IPCU_SYSTEM, "process %d, which should keep it for process %d, is no keeper of it",
+	ipcu_fail(IPCU_SYSTEM,
+		  "process %d, which should keep it for process %d, is no keeper of it",
 		  (int)search->found.keeper, (int)search->pid);
 	ipcu_hint(
 		"somebody who may write the semaphore has damaged its table of holders, or /proc cannot be read; nothing was ended");

@@ -60,8 +60,9 @@ static int create_or_resize(const struct sem_options *options, const struct time
 
 	result = sem_check(options);
 	if (result == IPCU_OK)
-		result = ipcu_sem_open(&sem, options->words[0], options->resize ? 0 : options->count, count,
-			       &options->common.open);
+		result =
+			ipcu_sem_open(&sem, options->words[0], options->resize ? 0 : options->count,
+				      count, &options->common.open);
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->words[0], result);
 	if (options->resize)
@@ -297,8 +298,9 @@ static int operate(const struct sem_options *options, struct sembuf *ops, size_t
 
 int sem_op(int argc, char **argv)
 {
-	struct sem_options options = { .more = "at least one OP", .more_min = 1, .more_max = 500,
-				       .needs_set = true };
+	struct sem_options options = {
+		.more = "at least one OP", .more_min = 1, .more_max = 500, .needs_set = true
+	};
 	char path[CLI_PATH_MAX] = "";
 	struct sembuf *ops;
 	int status;

@@ -15,7 +15,7 @@ struct sem_options {
 	char **command; /* behind --, or NULL */
 	bool needs_command;
 	bool needs_name, needs_set; /* for acquire, and for op */
-	unsigned count; /* 0: not given */
+	unsigned count;		    /* 0: not given */
 	unsigned units, index;
 	bool units_given, index_given, resize;
 	enum ipcu_hold_mode mode;

@@ -216,7 +216,8 @@ static bool surely_free(uint64_t word)
 static bool is_free(uint64_t word)
 {
 	return word == 0 || pid_of(word) <= 0 ||
-	       ipcu_process_ended(pid_of(word), word >> PID_BITS) || ipcu_process_left(pid_of(word));
+	       ipcu_process_ended(pid_of(word), word >> PID_BITS) ||
+	       ipcu_process_left(pid_of(word));
 }
 
 /* Take the first entry of COUNT that FREE says is; -1 if there is none. */
@@ -248,8 +249,8 @@ static int take_foreign(struct holder_table *table, unsigned count, const struct
 			slot = (int)i;
 		}
 	}
-	if (slot >= 0 && !atomic_compare_exchange_strong(&table->entries[slot].holder, &oldest,
-							 claimer->self))
+	if (slot >= 0 &&
+	    !atomic_compare_exchange_strong(&table->entries[slot].holder, &oldest, claimer->self))
 		return -1;
 	return slot;
 }

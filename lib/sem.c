@@ -201,8 +201,8 @@ enum ipcu_result ipcu_sem_may(bool named, enum ipcu_sem_use use)
 		bool named;
 		const char *why, *hint;
 	} uses[] = {
-		[SEM_USE_INDEX] = { false, "a named semaphore is one semaphore: it has index 0 only",
-				    "" },
+		[SEM_USE_INDEX] = { false,
+				    "a named semaphore is one semaphore: it has index 0 only", "" },
 		[SEM_USE_OP] = { false, "its members belong together: no operation on a single one",
 				 "use wait, post, run or acquire; op is for the sets of other programs (key:, id:, ftok:)" },
 		[SEM_USE_LOCK] = { true,

@@ -48,7 +48,7 @@ forge() {
 		read -r x <"$1/go"; ipc-sem run -t 5s m -- sh -c "echo got \$IPC_SLOT"' x "$TMP" >"$TMP/out"
 	other=$!
 	until_true test -e "$TMP/ready"
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		[ "$(container ipc-sem run m -- sh -c 'echo $$ $IPC_SLOT')" = "1 0" ]
 	done
 	# No process of this container is taken for a holder.
@@ -67,7 +67,7 @@ forge() {
 		until_true slots_are $((3 - free))
 	done
 	[ "$(container ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 2 ]
-	for i in 1 2 3; do [ "$(ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 2 ]; done
+	for _ in 1 2 3; do [ "$(ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 2 ]; done
 	[ "$(member m '[.holders[].slot] | @text')" = "[0,1]" ]
 }
 
