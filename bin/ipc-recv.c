@@ -166,6 +166,24 @@ bool recv_again(enum ipcu_result result)
 	       !cli_stdout_hung_up();
 }
 
+int recv_limit(const struct recv_queues *from, uint64_t *limit)
+{
+	const struct recv_options *options = from->options;
+	struct ipcu_queue_info info;
+
+	*limit = options->all ? 0 : options->count;
+	for (size_t i = 0; i < options->name_count && options->all; i++) {
+		enum ipcu_result result = ipcu_queue_status(from->queues[i], &info);
+
+		if (result != IPCU_OK)
+			return cli_status(&options->common, options->names[i], result);
+		*limit += info.messages;
+	}
+	if (*limit == 0)
+		*limit = 1; /* so that the one try says why there is none */
+	return IPCU_OK;
+}
+
 enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 			   struct ipcu_message *message)
 {

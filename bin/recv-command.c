@@ -49,7 +49,7 @@ int recv_commands(const struct recv_queues *from)
 	const struct recv_options *options = from->options;
 	struct ipcu_message message = { 0 };
 	int status = cli_find_command(options->command[0], NULL), first_failure = 0;
-	uint64_t done = 0;
+	uint64_t done = 0, limit;
 	bool started = true;
 
 	if (status) {
@@ -57,7 +57,10 @@ int recv_commands(const struct recv_queues *from)
 			     strerror(errno));
 		return status;
 	}
-	while (done < options->count && started && !cli_interrupted()) {
+	status = recv_limit(from, &limit);
+	if (status)
+		return status;
+	while (done < limit && started && !cli_interrupted()) {
 		size_t which;
 		enum ipcu_result result = recv_wait(from, &which, &message);
 
@@ -66,9 +69,11 @@ int recv_commands(const struct recv_queues *from)
 		if (result != IPCU_OK && ipcu_last_error()->errnum != EINTR) {
 			status = cli_status(&options->common, options->names[which], result);
 			first_failure = first_failure ? first_failure : status;
-			if (result == IPCU_BROKEN && (options->follow || options->all))
-				continue;
-			break;
+			if (result != IPCU_BROKEN)
+				break;
+			/* One bad message must not end a stream of good ones. */
+			done++;
+			continue;
 		}
 		if (result != IPCU_OK)
 			break;

@@ -312,30 +312,15 @@ static void wait_for_more(struct batch *batch)
 	take(batch, batch->deadline);
 }
 
-/* How many there are now: --all takes no more, however fast others send. */
-static uint64_t count_all(struct batch *batch)
-{
-	struct ipcu_queue_info info;
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < batch->options->name_count && !batch->over; i++) {
-		enum ipcu_result result = ipcu_queue_status(batch->from->queues[i], &info);
-
-		if (result == IPCU_OK)
-			count += info.messages;
-		else
-			end(batch,
-			    cli_status(&batch->options->common, batch->options->names[i], result));
-	}
-	return count ? count : 1; /* so that the one try says why there is none */
-}
-
 int recv_stream(const struct recv_queues *from)
 {
 	const struct recv_options *options = from->options;
 	struct batch batch = { .from = from, .options = options, .waited_at = UINT64_MAX };
-	uint64_t limit = options->all ? count_all(&batch) : options->count;
+	uint64_t limit;
+	int status = recv_limit(from, &limit);
 
+	if (status)
+		return status;
 	/* One message seldom needs much, and asking the kernel for memory would cost more than taking it. */
 	if (!cli_reserve(&batch.bodies, HEAD + (limit == 1 ? ONE_BYTES : 2 * BATCH_BYTES))) {
 		end_without_memory(&batch, 0);

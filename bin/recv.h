@@ -32,6 +32,12 @@ int recv_peek(const struct recv_queues *from);	   /* recv-peek.c: to stdout, wit
 int recv_commands(const struct recv_queues *from); /* recv-command.c: to a command each */
 
 /*
+ * How many messages to take at most; the status. With --all that is how many there are now: it takes no more,
+ * however fast others send.
+ */
+int recv_limit(const struct recv_queues *from, uint64_t *limit);
+
+/*
  * One message from any of the queues, waiting as the options say: signals that mean
  * nothing to us do not prolong it. A result that is not IPCU_OK was not yet said.
  */

@@ -202,6 +202,25 @@ load ../helper
 	[ "$(ipc-recv q1 -- sha256sum)" = "$(seq 200000 | sha256sum)" ]
 }
 
+@test "all that is there now: not what a command sends meanwhile" {
+	ipc-send q1 a b
+	[ "$(timeout 20 ipc-recv -a q1 -- sh -c 'cat; ipc-send q1 c d')" = ab ]
+	[ "$(ipc-recv -a q1 | xargs)" = "c d c d" ]
+	fails 1 ipc-recv -a q1 -- true
+}
+
+@test "a refused message is one of those that are counted, for a command too" {
+	ipc-send q1 a
+	printf '\x1bipcu\x01\xf5\0' | ipc-send -w key:"$(field q1 KEY)"
+	ipc-send q1 b c
+	fails 6 ipc-recv -c 3 q1 -- cat
+	[ "$output" = ab ]
+	printf '\x1bipcu\x01\xf5\0' | ipc-send -w key:"$(field q1 KEY)"
+	ipc-send q1 d
+	fails 6 ipc-recv -c 3 q1
+	[ "$output" = $'c\nd' ]
+}
+
 @test "a command that cannot be run takes nothing" {
 	ipc-send q1 kept
 	fails 127 ipc-recv q1 -- no-such-command
