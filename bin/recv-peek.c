@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli-interrupt.h"
+#include "error.h"
 #include "queue.h"
 #include "recv.h"
 
@@ -44,6 +45,48 @@ static int show(const struct recv_queues *from, size_t which, const struct ipcu_
 	return status;
 }
 
+/* Show MESSAGE, or say why it is refused if RESULT is IPCU_BROKEN; the status. */
+static int show_or_refuse(const struct recv_queues *from, size_t which, enum ipcu_result result,
+			  const struct ipcu_message *message)
+{
+	if (result == IPCU_OK)
+		return show(from, which, message);
+	return cli_status(&from->options->common, from->options->names[which], result);
+}
+
+/* As show_queue(), for a receive that takes the lowest type first. */
+static enum ipcu_result show_lowest(const struct recv_queues *from, size_t which, uint64_t *shown,
+				    int *status)
+{
+	struct ipcu_message message = { 0 }, best = { 0 };
+	enum ipcu_result result, best_result = IPCU_NOT_NOW;
+	struct ipcu_error best_error;
+
+	for (size_t index = 0;; index++) {
+		struct ipcu_message swap = best;
+
+		result = ipcu_queue_peek(from->queues[which], index, &message);
+		if (result != IPCU_OK && result != IPCU_BROKEN)
+			break;
+		if (!wanted(&from->options->select, message.type) ||
+		    (best_result != IPCU_NOT_NOW && message.type >= best.type))
+			continue;
+		best = message;
+		best_result = result;
+		best_error = *ipcu_last_error();
+		message = swap;
+	}
+	if (result == IPCU_NOT_NOW && best_result != IPCU_NOT_NOW) {
+		ipcu_error_restore(&best_error);
+		*status = show_or_refuse(from, which, best_result, &best);
+		++*shown;
+		result = IPCU_OK;
+	}
+	ipcu_message_clear(&message);
+	ipcu_message_clear(&best);
+	return result;
+}
+
 /*
  * Show what a receive would take from one queue first, or with --all each that it
  * could take. IPCU_NOT_NOW: there is none. *SHOWN counts them.
@@ -52,44 +95,26 @@ static enum ipcu_result show_queue(const struct recv_queues *from, size_t which,
 				   int *status)
 {
 	const struct recv_options *options = from->options;
-	bool lowest = options->select.pick == IPCU_PICK_MAX_TYPE && !options->all;
-	struct ipcu_message message = { 0 }, best = { 0 };
-	enum ipcu_result result = IPCU_NOT_NOW;
+	struct ipcu_message message = { 0 };
+	enum ipcu_result result;
 	bool found = false;
 
-	for (size_t index = 0; *status == IPCU_OK; index++) {
+	for (size_t index = 0; !found || (options->all && *status != IPCU_SYSTEM); index++) {
+		int one;
+
 		result = ipcu_queue_peek(from->queues[which], index, &message);
-		if (result == IPCU_BROKEN && options->all) {
-			cli_error(&options->common, options->names[which]);
-			continue;
-		}
-		if (result != IPCU_OK)
+		if (result != IPCU_OK && result != IPCU_BROKEN)
 			break;
 		if (!wanted(&options->select, message.type))
 			continue;
-		if (lowest && found && message.type >= best.type)
-			continue;
+		one = show_or_refuse(from, which, result, &message);
+		*status = one ? one : *status;
 		found = true;
-		if (lowest) {
-			struct ipcu_message swap = best;
-
-			best = message;
-			message = swap;
-			continue;
-		}
-		*status = show(from, which, &message);
 		++*shown;
-		if (!options->all)
-			break;
-	}
-	if (lowest && found && result == IPCU_NOT_NOW) {
-		*status = show(from, which, &best);
-		++*shown;
-		result = IPCU_OK;
 	}
 	ipcu_message_clear(&message);
-	ipcu_message_clear(&best);
-	return found && result == IPCU_NOT_NOW ? IPCU_OK : result;
+	/* The end of the queue; or what there was to say was said. */
+	return found && (result == IPCU_NOT_NOW || result == IPCU_BROKEN) ? IPCU_OK : result;
 }
 
 int recv_peek(const struct recv_queues *from)
@@ -103,8 +128,10 @@ int recv_peek(const struct recv_queues *from)
 	size_t which;
 
 	for (;;) {
-		for (which = 0; which < options->name_count && status == IPCU_OK; which++) {
-			result = show_queue(from, which, &shown, &status);
+		for (which = 0; which < options->name_count && status != IPCU_SYSTEM; which++) {
+			result = options->select.pick == IPCU_PICK_MAX_TYPE && !options->all
+					 ? show_lowest(from, which, &shown, &status)
+					 : show_queue(from, which, &shown, &status);
 			if (result != IPCU_OK && result != IPCU_NOT_NOW)
 				return cli_status(&options->common, options->names[which], result);
 			if (shown && !options->all)

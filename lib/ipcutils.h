@@ -259,8 +259,8 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
  * others receive, indexes shift. Needs a kernel with CONFIG_CHECKPOINT_RESTORE.
  *
  * IPCU_OK; IPCU_NOT_NOW: there is no message at INDEX (EAGAIN);
- * IPCU_NOT_FOUND, IPCU_DENIED, IPCU_LIMIT, IPCU_BROKEN as for a receive;
- * IPCU_SYSTEM: ENOSYS where the kernel cannot.
+ * IPCU_NOT_FOUND, IPCU_DENIED, IPCU_LIMIT, IPCU_BROKEN as for a receive (if
+ * broken, MESSAGE->type is written); IPCU_SYSTEM: ENOSYS where the kernel cannot.
  */
 enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_message *message);
 

@@ -221,6 +221,24 @@ load ../helper
 	[ "$output" = $'c\nd' ]
 }
 
+@test "peek at a refused message: only if it is wanted, and not as if all were well" {
+	ipc-send q1 ''
+	printf '\x1bipcu\x01\xf5\0' | ipc-send -w -T 2 key:"$(field q1 KEY)"
+	ipc-send -T 3 q1 good
+	[ "$(ipc-recv -p -T 3 q1)" = good ]
+	[ "$(ipc-recv -p -a -T 3 q1)" = good ]
+	[ "$(ipc-recv -p --max-type=9 -F %s q1)" = 0 ]
+	fails 6 ipc-recv -p -T 2 q1
+	[[ $stderr == *"refused: its descriptor is malformed"* ]]
+	fails 6 ipc-recv -p -a q1 q2
+	[ "$output" = $'\ngood' ]
+	fails 6 ipc-recv -p -a -T 2 q1
+	ipc-recv q1
+	fails 6 ipc-recv -p --max-type=9 q1
+	[[ $stderr == *"refused: its descriptor is malformed"* ]]
+	fails 6 ipc-recv -a q1
+}
+
 @test "a command that cannot be run takes nothing" {
 	ipc-send q1 kept
 	fails 127 ipc-recv q1 -- no-such-command
