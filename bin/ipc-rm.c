@@ -48,6 +48,8 @@ static error_t complete(struct argp_state *state, const struct options *options)
 		wrong = "what? give NAMEs, --all or --stale";
 	else if (options->name_count && (options->all || options->stale))
 		wrong = "give either NAMEs, or --all or --stale";
+	else if (options->stale && options->kind != IPCU_KIND_ANY)
+		wrong = "--kind goes with NAMEs or --all: what is --stale is of no kind";
 	else if (options->older_than >= 0 && !options->stale)
 		wrong = "--older-than goes with --stale";
 	if (!wrong)
@@ -193,8 +195,9 @@ static void say_stale(const char *what, void *context)
 
 static int remove_stale(struct options *options)
 {
-	int64_t seconds =
-		options->older_than < 0 ? 60 : (options->older_than + 999999999) / 1000000000;
+	int64_t seconds = options->older_than < 0 ? 60
+						  : options->older_than / 1000000000 +
+							    (options->older_than % 1000000000 > 0);
 
 	return cli_status(&options->common, NULL,
 			  ipcu_remove_stale(seconds, flags_of(options), say_stale, options));

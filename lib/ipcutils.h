@@ -899,8 +899,8 @@ typedef enum ipcu_result (*ipcu_list_fn)(const struct ipcu_info *info, void *con
  * Call FN for every object in the namespace of USER, in no certain order, and
  * with IPCU_LIST_ALL for every object the kernel knows.
  *
- * IPCU_OK (an empty list too); what FN returned; IPCU_SYSTEM: the registry is
- * damaged.
+ * IPCU_OK (an empty list too); what FN returned; IPCU_LIMIT: not enough memory;
+ * IPCU_SYSTEM: the registry is damaged.
  */
 enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *context);
 
@@ -960,11 +960,11 @@ typedef void (*ipcu_stale_fn)(const char *what, void *context);
 /*
  * Remove what nobody can reach any more: big message bodies whose descriptor
  * is gone, names whose objects are gone, what a killed creator left behind,
- * the lock of a registry that is gone. Only what this user owns, and only what was last
- * touched SECONDS or more ago. FN (may be NULL) is told of each. FLAGS are 0 or
+ * the lock of a registry that is gone. Only what this user owns, and a body only if it was
+ * last touched SECONDS or more ago. FN (may be NULL) is told of each. FLAGS are 0 or
  * IPCU_REMOVE_DRY_RUN.
  *
- * IPCU_OK; IPCU_SYSTEM.
+ * IPCU_OK; IPCU_LIMIT: not enough memory; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_fn fn,
 				   void *context);

@@ -69,6 +69,18 @@ load ../helper
 		while read -r id; do ipc-rm -k queue "id:$id"; done
 }
 
+@test "no limit of age, and no kind, is ignored" {
+	head -c 100000 /dev/zero | ipc-send -w q1
+	ipcrm -Q "$(field q1 KEY)"
+	fails 2 ipc-rm --stale -k queue --older-than=0
+	[[ $stderr == *"--kind goes with"* ]]
+	fails 2 ipc-rm --stale -a -k queue --older-than=0
+	ipc-rm --stale --older-than=infinity
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 1 ]
+	ipc-rm --stale --older-than=0
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 0 ]
+}
+
 @test "stale bodies: kept while they can be received, removed when nobody can" {
 	head -c 100000 /dev/zero | ipc-send -w q1
 	ipc-rm --stale --older-than=0
