@@ -42,6 +42,7 @@ static double seconds_since(const struct timespec *then, const struct timespec *
 /* One line that is written over itself on a terminal, and a line each elsewhere. */
 void cli_progress(struct cli_progress *progress, int64_t messages, uint64_t bytes, bool last)
 {
+	int errnum = errno; /* of what was interrupted to come here */
 	struct timespec now;
 	double seconds;
 	bool terminal;
@@ -59,11 +60,13 @@ void cli_progress(struct cli_progress *progress, int64_t messages, uint64_t byte
 	if (terminal)
 		fputc('\r', stderr);
 	if (messages >= 0)
-		fprintf(stderr, "%lld messages, %.1f MiB, %.0f messages/s, %.1f MiB/s",
-			(long long)messages, (double)bytes / MIB, (double)messages / seconds,
-			(double)bytes / MIB / seconds);
+		fprintf(stderr, "%lld message%s, %.1f MiB, %.0f messages/s, %.1f MiB/s",
+			(long long)messages, messages == 1 ? "" : "s", (double)bytes / MIB,
+			(double)messages / seconds, (double)bytes / MIB / seconds);
 	else
 		fprintf(stderr, "%.1f MiB, %.1f MiB/s", (double)bytes / MIB,
 			(double)bytes / MIB / seconds);
 	fprintf(stderr, "%s%s", terminal ? "\033[K" : "", terminal && !last ? "" : "\n");
+	progress->on = !last;
+	errno = errnum;
 }

@@ -63,19 +63,27 @@ static bool was_tick(struct stream *stream, enum ipcu_result result)
 	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !stopped(stream);
 }
 
+static void show_progress(struct stream *stream, bool last)
+{
+	cli_progress(&stream->progress, -1, atomic_load(&stream->bytes), last);
+}
+
 /* Of the two directions, only the first that fails has a reason of its own. */
 static bool fail(struct stream *stream, enum ipcu_result result)
 {
-	if (!atomic_exchange(&stream->failed, true))
+	if (!atomic_exchange(&stream->failed, true)) {
+		show_progress(stream, true); /* what is said now begins a new line */
 		stream->status = cli_interrupted()
 					 ? IPCU_SYSTEM
 					 : cli_status(stream->options, stream->name, result);
+	}
 	return false;
 }
 
 static bool fail_io(struct stream *stream, const char *what, int errnum)
 {
 	if (!atomic_exchange(&stream->failed, true)) {
+		show_progress(stream, true);
 		stream->status = IPCU_SYSTEM;
 		if (!cli_interrupted())
 			cli_complain(stream->options, stream->name, NULL,
@@ -94,7 +102,7 @@ static void moved(struct stream *stream, size_t size)
 /* After read(2) or write(2) was interrupted: IPCU_OK, go on. */
 static enum ipcu_result look(struct stream *stream)
 {
-	cli_progress(&stream->progress, -1, atomic_load(&stream->bytes), false);
+	show_progress(stream, false);
 	return ipcu_pipe_check(stream->pipe);
 }
 
@@ -211,11 +219,11 @@ int pipe_stream(ipcu_pipe *pipe, const struct cli_options *options, const char *
 	else
 		done = end == IPCU_PIPE_WRITER ? from_stdin(&stream) : to_stdout(&stream);
 	done = done && finish(&stream);
-	cli_progress(&stream.progress, -1, atomic_load(&stream.bytes), true);
+	show_progress(&stream, true);
 	if (!done)
 		return stream.status;
-	if (options->verbose && !options->quiet)
-		fprintf(stderr, "%s: %s: %llu bytes\n", options->command, name,
-			(unsigned long long)atomic_load(&stream.bytes));
+	if (options->verbose)
+		cli_complain(options, name, NULL, "%llu bytes",
+			     (unsigned long long)atomic_load(&stream.bytes));
 	return IPCU_OK;
 }

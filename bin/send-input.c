@@ -40,9 +40,10 @@ struct stream {
 void send_done(const struct cli_options *options, const char *name, uint64_t messages,
 	       uint64_t bytes)
 {
-	if (options->verbose && !options->quiet)
-		fprintf(stderr, "%s: %s: sent %llu messages, %llu bytes\n", options->command, name,
-			(unsigned long long)messages, (unsigned long long)bytes);
+	if (options->verbose)
+		cli_complain(options, name, NULL, "sent %llu message%s, %llu byte%s",
+			     (unsigned long long)messages, messages == 1 ? "" : "s",
+			     (unsigned long long)bytes, bytes == 1 ? "" : "s");
 }
 
 int send_failed(ipcu_queue *queue, const struct cli_options *options, const char *name,
@@ -60,9 +61,10 @@ int send_failed(ipcu_queue *queue, const struct cli_options *options, const char
 		if (ipcu_queue_status(queue, &info) == IPCU_OK)
 			snprintf(
 				hint, sizeof(hint),
-				"%llu messages with %llu of %llu bytes wait to be received; the size of a new queue is kernel.msgmnb",
-				(unsigned long long)info.messages, (unsigned long long)info.bytes,
-				(unsigned long long)info.bytes_max);
+				"%llu message%s with %llu of %llu bytes wait%s to be received; the size of a new queue is kernel.msgmnb",
+				(unsigned long long)info.messages, info.messages == 1 ? "" : "s",
+				(unsigned long long)info.bytes, (unsigned long long)info.bytes_max,
+				info.messages == 1 ? "s" : "");
 	}
 	cli_complain(options, name, hint, "%s (%llu sent before)", error.message,
 		     (unsigned long long)sent);
@@ -88,9 +90,11 @@ static int send_one(struct stream *stream, char *body, size_t size)
 			show_progress(stream, false);
 	} while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR &&
 		 !cli_interrupted());
-	if (result != IPCU_OK)
+	if (result != IPCU_OK) {
+		show_progress(stream, true); /* what is said now begins a new line */
 		return send_failed(stream->queue, stream->options, stream->name, result,
 				   stream->messages);
+	}
 	stream->messages++;
 	stream->bytes += size;
 	return IPCU_OK;
@@ -121,6 +125,7 @@ static int make_room(struct stream *stream)
 	char *buffer;
 
 	if (stream->used > IPCU_MESSAGE_MAX) {
+		show_progress(stream, true);
 		cli_complain(stream->options, stream->name,
 			     "split it, or send where it can be read instead",
 			     "a message on stdin is over %zu bytes (%llu sent before)",
@@ -131,6 +136,7 @@ static int make_room(struct stream *stream)
 		return IPCU_OK;
 	buffer = realloc(stream->buffer, HEAD + capacity);
 	if (!buffer) {
+		show_progress(stream, true);
 		cli_complain(stream->options, stream->name, NULL,
 			     "not enough memory for a message of over %zu bytes (%llu sent before)",
 			     stream->used, (unsigned long long)stream->messages);
@@ -150,7 +156,7 @@ static ssize_t read_some(struct stream *stream)
 
 		if (got >= 0)
 			return got;
-		show_progress(stream, false);
+		show_progress(stream, errno != EINTR || cli_interrupted());
 		if (errno == EINTR && !cli_interrupted())
 			continue;
 		if (errno == EINTR)
@@ -216,9 +222,10 @@ int send_stdin(ipcu_queue *queue, const struct cli_options *options, const char 
 	status = input->split == SEND_WHOLE
 			 ? send_whole(&stream)
 			 : send_pieces(&stream, input->split == SEND_NULL ? '\0' : '\n');
-	show_progress(&stream, true);
-	if (status == IPCU_OK)
+	if (status == IPCU_OK) {
+		show_progress(&stream, true);
 		send_done(options, name, stream.messages, stream.bytes);
+	}
 	free(stream.buffer);
 	return status;
 }
