@@ -286,8 +286,9 @@ int ipc_recv(int argc, char **argv)
 		status = receive(&from);
 	if (lost)
 		cli_complain(&options.common, NULL, NULL,
-			     "%llu messages are lost: they could neither be written nor put back",
-			     (unsigned long long)lost);
+			     "%llu message%s lost: %s could neither be written nor put back",
+			     (unsigned long long)lost, lost == 1 ? " is" : "s are",
+			     lost == 1 ? "it" : "they");
 	while (opened > 0)
 		ipcu_queue_close(from.queues[--opened]);
 	free(from.queues);

@@ -9,13 +9,16 @@
 
 #include "cli-interrupt.h"
 #include "cli-options.h"
+#include "error.h"
 #include "ipcutils.h"
 #include "parse.h"
+#include "queue.h"
 #include "send-input.h"
 
 struct options {
 	struct cli_options common;
 	struct send_input input;
+	bool split; /* --lines, --null or --whole was given */
 	long type;
 	const char *name;
 	char **messages;
@@ -35,6 +38,22 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
+static error_t complete(struct argp_state *state, const struct options *options)
+{
+	const char *wrong = NULL;
+
+	if (options->common.finished)
+		return 0;
+	if (!options->name)
+		wrong = "which queue? give its NAME";
+	else if (options->split && options->message_count > 0)
+		wrong = "--lines, --null and --whole are for stdin: each MESSAGE is one message as it is";
+	if (!wrong)
+		return 0;
+	argp_error(state, "%s", wrong);
+	return EINVAL;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
@@ -50,13 +69,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->type = (long)number;
 		return 0;
 	case CLI_LINES:
-		options->input.split = SEND_LINES;
-		return 0;
 	case '0':
-		options->input.split = SEND_NULL;
-		return 0;
 	case 'w':
-		options->input.split = SEND_WHOLE;
+		options->input.split = key == '0'   ? SEND_NULL
+				       : key == 'w' ? SEND_WHOLE
+						    : SEND_LINES;
+		options->split = true;
 		return 0;
 	case CLI_PROGRESS:
 		return cli_parse_progress(state, arg, &options->input.progress);
@@ -66,10 +84,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->message_count = state->argc - state->next - 1;
 		return 0;
 	case ARGP_KEY_END:
-		if (options->name || options->common.finished)
-			return 0;
-		argp_error(state, "which queue? give its NAME");
-		return EINVAL;
+		return complete(state, options);
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -92,28 +107,45 @@ static const struct argp argp = {
 /* From this size on a message may need a segment, which a signal must not leave behind. */
 #define PERHAPS_BIG 1024
 
-static int send_arguments(ipcu_queue *queue, const struct options *options)
+/* A lone small message that finds room is sent without a look at signals, which would cost more than the sending. */
+static enum ipcu_result send_quickly(ipcu_queue *queue, const struct options *options)
+{
+	size_t size = strlen(options->messages[0]);
+
+	if (options->message_count > 1 || size >= PERHAPS_BIG)
+		return ipcu_not_now(EAGAIN);
+	return ipcu_queue_send(queue, options->type, options->messages[0], size, &ipcu_no_wait);
+}
+
+static enum ipcu_result send_one(ipcu_queue *queue, const struct options *options,
+				 const char *message)
 {
 	struct timespec storage;
+	const struct timespec *deadline = cli_deadline(&options->common, &storage);
+	enum ipcu_result result;
+
+	do
+		result = ipcu_queue_send(queue, options->type, message, strlen(message), deadline);
+	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted());
+	return result;
+}
+
+static int send_arguments(ipcu_queue *queue, const struct options *options)
+{
+	enum ipcu_result result = send_quickly(queue, options);
 	size_t bytes = 0;
+	int sent = 0;
 
-	for (int i = 0; i < options->message_count; i++) {
-		const struct timespec *deadline = cli_deadline(&options->common, &storage);
-		size_t size = strlen(options->messages[i]);
-		enum ipcu_result result;
-
-		if (size >= PERHAPS_BIG)
-			cli_interrupts_start();
+	if (result == IPCU_NOT_NOW) {
+		cli_interrupts_start();
 		do
-			result = ipcu_queue_send(queue, options->type, options->messages[i], size,
-						 deadline);
-		while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR &&
-		       !cli_interrupted());
-		if (result != IPCU_OK)
-			return send_failed(queue, &options->common, options->name, result,
-					   (uint64_t)i);
-		bytes += size;
+			result = send_one(queue, options, options->messages[sent]);
+		while (result == IPCU_OK && ++sent < options->message_count);
 	}
+	if (result != IPCU_OK)
+		return send_failed(queue, &options->common, options->name, result, (uint64_t)sent);
+	for (int i = 0; i < options->message_count; i++)
+		bytes += strlen(options->messages[i]);
 	send_done(&options->common, options->name, (uint64_t)options->message_count, bytes);
 	return IPCU_OK;
 }

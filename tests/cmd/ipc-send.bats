@@ -106,6 +106,66 @@ load ../helper
 	fails 0 bash -c 'seq 10 | ipc-send --progress q1'
 	[ -z "$stderr" ]
 	fails 2 ipc-send --progress=often q1
+	fails 0 ipc-send -v q1 x
+	[ "$stderr" = "ipc-send: q1: sent 1 message, 1 byte" ]
+	fails 0 ipc-send -v -q q1 x
+	[ -z "$stderr" ]
+	need_namespace "makes a queue on a key"
+	touch "$TMP/"$'a\e[31m'
+	fails 0 ipc-send -v --create "ftok:$TMP/"$'a\e[31m' x
+	[[ $stderr == *'/a\x1b[31m: sent 1 message'* ]]
+	ipc-rm "ftok:$TMP/"$'a\e[31m'
+}
+
+@test "progress goes on while nothing comes, and does not end the stream" {
+	mkfifo "$TMP/in"
+	background bash -c 'exec ipc-send --progress=always q1 <"$0" 2>"$1"' "$TMP/in" "$TMP/errors"
+	local sender=$!
+	exec 9>"$TMP/in"
+	echo one >&9
+	until_true eval '[ "$(grep -c "1 message, " "$TMP/errors")" -ge 3 ]'
+	echo two >&9
+	exec 9>&-
+	finish $sender
+	tail -n 1 "$TMP/errors" | grep -q '^2 messages, '
+	[ "$(ipc-recv -a q1)" = $'one\ntwo' ]
+}
+
+@test "what is said after progress on a terminal begins a new line" {
+	need script
+	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
+	run -1 script -qec 'seq 10000 10010 | ipc-send -n --progress q1' /dev/null
+	[[ $output == *$'messages/s'*$'\n''ipc-send: q1: cannot send: the queue is full'* ]]
+}
+
+@test "a signal while arguments wait for room: how many were sent is said" {
+	need_namespace "fills a queue"
+	ipc-send -q -n q1 $(seq 20000) $(yes x | head -n 20000) || [ $? -eq 1 ]
+	local count
+	for count in 1 3; do
+		ipc-recv -n q1 >/dev/null
+		background ipc-send q1 $(seq $((1000001 - count)) 1000000) 2>"$TMP/errors"
+		local sender=$!
+		until_true blocked $sender
+		kill -TERM $sender
+		finish $sender 143
+		grep -Eq 'ipc-send: q1: interrupted by a signal \([01] sent before\)' "$TMP/errors"
+	done
+}
+
+@test "how stdin is split, and MESSAGEs, are a contradiction" {
+	local option
+	for option in -w -0 --lines; do
+		fails 2 ipc-send $option q1 x
+		[[ $stderr == *"are for stdin"* ]]
+	done
+	fails 3 ipc-recv --no-create -n q1
+}
+
+@test "a message that begins with a dash" {
+	fails 2 ipc-send q1 -5
+	ipc-send q1 -- -5 --help
+	[ "$(ipc-recv -a q1)" = $'-5\n--help' ]
 }
 
 @test "usage errors name the option and send nothing" {
