@@ -142,6 +142,17 @@ int ipcu_signal(void)
 	return signo;
 }
 
+enum ipcu_result ipcu_signal_check(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer;
+
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+		return ipcu_fail_call("timer_create", errno, "cannot wait for several queues");
+	timer_delete(timer);
+	return IPCU_OK;
+}
+
 enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespec *deadline)
 {
 	struct itimerspec when = { .it_value = *deadline, .it_interval = { 0, AGAIN_NANOSECONDS } };

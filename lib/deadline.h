@@ -38,6 +38,12 @@ struct ipcu_alarm {
 enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespec *deadline);
 void ipcu_alarm_stop(struct ipcu_alarm *alarm);
 
+/*
+ * Whether signals can be sent at all: where no more may be pending, the library's own
+ * threads could not be woken. IPCU_OK, or IPCU_LIMIT with what to do.
+ */
+enum ipcu_result ipcu_signal_check(void);
+
 /* The library's signal, with its handler in place; 0 if there is none to be had. */
 int ipcu_signal(void);
 

@@ -14,7 +14,7 @@
 
 /* Arrays, not pointers: each pointer would have to be relocated whenever a command starts. */
 struct meaning {
-	char call[8]; /* "": any */
+	char call[16]; /* "": any */
 	int errnum;
 	enum ipcu_result result;
 	char why[64]; /* "": what strerror(3) says */
@@ -46,7 +46,12 @@ static const struct meaning meanings[] = {
 	{ "semop", ERANGE, IPCU_LIMIT, "the value would be over 32767", "" },
 	{ "msgrcv", ENOSYS, IPCU_SYSTEM, "this kernel cannot show a message without taking it",
 	  "looking without taking needs a kernel with CONFIG_CHECKPOINT_RESTORE" },
+	{ "pthread_create", EAGAIN, IPCU_LIMIT, "too many processes and threads",
+	  "ulimit -u, kernel.threads-max or pids.max of the control group is reached" },
+	{ "timer_create", EAGAIN, IPCU_LIMIT, "too many timers and pending signals",
+	  "ulimit -i is reached: raise it, or end what of this user keeps signals pending" },
 	{ "ftok", ENOENT, IPCU_NOT_FOUND, "", "" },
+	{ "ftok", ENOTDIR, IPCU_NOT_FOUND, "", "" },
 	{ "", EIDRM, IPCU_NOT_FOUND, "it was removed", "" },
 	{ "", ENOENT, IPCU_NOT_FOUND, "no such object", "" },
 	{ "", EACCES, IPCU_DENIED, "", "" },

@@ -160,7 +160,8 @@ struct ipcu_open {
  * ask ipcu_list() for an object that exists.
  *
  * IPCU_OK; IPCU_USAGE: malformed, or an id: (which has no key of its own);
- * IPCU_NOT_FOUND: no such owner or file; see ftok(3).
+ * IPCU_NOT_FOUND: no such owner or file; see ftok(3); IPCU_DENIED: not to be looked at;
+ * IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_name_key(const char *name, key_t *key);
 
@@ -244,10 +245,11 @@ enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *mess
 /*
  * Take one message from whichever of COUNT queues has one first; *WHICH is its index.
  * Blocked it uses no CPU, one thread a queue. A message of zero bytes that
- * comes to a second queue in the same instant goes back to the end of its own.
+ * comes to a second queue in the same instant goes back to the end of its own, for which
+ * the caller must be allowed to send there.
  *
  * Results: those of ipcu_queue_receive, for the queue *WHICH, which is then
- * written for failures too.
+ * written for failures too; IPCU_USAGE also if COUNT is 0; IPCU_LIMIT also for too many threads.
  */
 enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count, size_t *which,
 					struct ipcu_message *message,
@@ -268,7 +270,8 @@ enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_me
  * Wait until there is a message that SELECT wants, without taking it (one of
  * zero bytes is taken and put back at the end). Another receiver may be faster.
  *
- * IPCU_OK and *WHICH; otherwise as ipcu_queue_receive_any.
+ * IPCU_OK and *WHICH; IPCU_DENIED also for such a one that could not be put back, because
+ * the caller may receive from that queue, but not send: it is lost; otherwise as ipcu_queue_receive_any.
  */
 enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, size_t *which,
 				     const struct ipcu_select *select,

@@ -83,6 +83,8 @@ static enum ipcu_result start(struct watch *watch)
 		return ipcu_fail(
 			IPCU_SYSTEM,
 			"cannot wait for several queues: every real-time signal is in use");
+	if (ipcu_signal_check() != IPCU_OK)
+		return ipcu_last_error()->result;
 	sigfillset(&all_but);
 	sigdelset(&all_but, signo);
 	pthread_attr_init(&attributes);
@@ -96,11 +98,8 @@ static enum ipcu_result start(struct watch *watch)
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attributes);
-	if (error) {
-		ipcu_fail_call("pthread_create", error, "cannot wait for several queues");
-		return IPCU_LIMIT;
-	}
-	return IPCU_OK;
+	return error ? ipcu_fail_call("pthread_create", error, "cannot wait for several queues")
+		     : IPCU_OK;
 }
 
 static void stop(struct watch *watch)
@@ -151,15 +150,19 @@ static int sleep_until(int event, const struct timespec *deadline)
 	}
 }
 
-static void put_back(const struct probe *one)
+/* False with errno, and the message is lost. */
+static bool put_back(const struct probe *one)
 {
 	struct {
 		long type;
 		char body[1];
 	} message = { one->type, "" };
+	int result;
 
-	while (msgsnd(one->queue->object.id, &message, 0, 0) < 0 && errno == EINTR)
-		;
+	do
+		result = msgsnd(one->queue->object.id, &message, 0, 0);
+	while (result < 0 && errno == EINTR);
+	return result == 0;
 }
 
 /*
@@ -291,7 +294,10 @@ enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, si
 				      &taken.type);
 	if (result == IPCU_OK && took) {
 		taken.queue = queues[*which];
-		put_back(&taken);
+		if (!put_back(&taken) && errno == EACCES)
+			result = ipcu_object_denied(
+				&taken.queue->object, "msgsnd",
+				"a message of zero bytes was taken by looking and cannot be put back");
 	}
 	return result;
 }

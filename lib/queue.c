@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "spill.h"
 
 #define FIRST_CAPACITY 65536
+#define SAID (-1) /* in place of an errno: the last error says it already */
 
 const struct timespec ipcu_no_wait = { 0, 0 };
 
@@ -100,16 +102,21 @@ static size_t message_limit(ipcu_queue *queue)
 
 static enum ipcu_result too_large(ipcu_queue *queue, size_t size)
 {
+	const char *otherwise = queue->object.named ? "" : "; a named queue takes any size";
 	size_t limit = message_limit(queue);
+	char need[64] = "";
 
-	ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: one message of this queue can have %zu", size,
-		  limit);
+	if (queue->object.named)
+		snprintf(need, sizeof(need), ", and it takes %zu to tell of a big one",
+			 sizeof(struct ipcu_spill_descriptor));
+	ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: one message of this queue can have %zu%s",
+		  size, limit, need);
 	if (limit < queue->bytes_max)
-		ipcu_hint(
-			"the limit is kernel.msgmax: sysctl -w kernel.msgmax=BYTES; a named queue takes any size");
+		ipcu_hint("the limit is kernel.msgmax: sysctl -w kernel.msgmax=BYTES%s", otherwise);
 	else
 		ipcu_hint(
-			"the limit is the queue's own size, from kernel.msgmnb when it was made; a named queue takes any size");
+			"the limit is the queue's own size, from kernel.msgmnb when it was made%s",
+			otherwise);
 	return IPCU_LIMIT;
 }
 
@@ -117,6 +124,8 @@ static enum ipcu_result send_failed(ipcu_queue *queue, size_t size, int errnum)
 {
 	struct msqid_ds state;
 
+	if (errnum == SAID)
+		return ipcu_last_error()->result;
 	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
 		return ipcu_not_now(errnum);
 	if (errnum == EACCES)
@@ -141,7 +150,7 @@ static int send_until(int id, const void *message, size_t size, const struct tim
 	if (ipcu_deadline_passed(deadline))
 		return ETIMEDOUT;
 	if (ipcu_alarm_start(&alarm, deadline) != IPCU_OK)
-		return ENOMEM;
+		return SAID;
 	if (msgsnd(id, message, size, 0) < 0)
 		errnum = errno;
 	ipcu_alarm_stop(&alarm);
@@ -177,6 +186,17 @@ static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body,
 	return IPCU_OK;
 }
 
+/* What no queue takes. */
+static enum ipcu_result check(long type, size_t size)
+{
+	if (type < 1)
+		return ipcu_fail(IPCU_USAGE, "a message type is 1 or more, not %ld", type);
+	if (size > IPCU_MESSAGE_MAX)
+		return ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: a message can have %zu", size,
+				 IPCU_MESSAGE_MAX);
+	return IPCU_OK;
+}
+
 enum ipcu_result ipcu_queue_send_at(ipcu_queue *queue, long type, char *body, size_t size,
 				    const struct timespec *deadline)
 {
@@ -184,12 +204,10 @@ enum ipcu_result ipcu_queue_send_at(ipcu_queue *queue, long type, char *body, si
 	char *message = body - sizeof(long);
 	char saved[sizeof(long)];
 	int errnum;
+	enum ipcu_result result = check(type, size);
 
-	if (type < 1)
-		return ipcu_fail(IPCU_USAGE, "a message type is 1 or more, not %ld", type);
-	if (size > IPCU_MESSAGE_MAX)
-		return ipcu_fail(IPCU_LIMIT, "cannot send %zu bytes: a message can have %zu", size,
-				 IPCU_MESSAGE_MAX);
+	if (result != IPCU_OK)
+		return result;
 	/* The kernel would wait for ever for room that the queue does not have. */
 	if (size > queue->bytes_max && !named)
 		return too_large(queue, size);
@@ -211,12 +229,13 @@ enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body,
 				 const struct timespec *deadline)
 {
 	char small[512], *copy = small;
-	enum ipcu_result result;
+	enum ipcu_result result = check(type, size);
 
+	if (result != IPCU_OK)
+		return result;
 	if (size > sizeof(small) - sizeof(long)) {
 		/* Surely a big one: no copy. A small one the kernel refuses finds its way in send_at. */
-		if (type >= 1 && size <= IPCU_MESSAGE_MAX && queue->object.named &&
-		    size > message_limit(queue))
+		if (queue->object.named && size > message_limit(queue))
 			return send_big(queue, type, body, size, deadline);
 		if (size > queue->bytes_max)
 			return too_large(queue, size);
@@ -249,6 +268,8 @@ enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type,
 
 enum ipcu_result ipcu_queue_receive_failed(ipcu_queue *queue, int errnum)
 {
+	if (errnum == SAID)
+		return ipcu_last_error()->result;
 	if (errnum == ENOMSG)
 		errnum = EAGAIN;
 	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
@@ -273,7 +294,7 @@ static ssize_t receive_until(int id, void *message, size_t capacity, long type, 
 		return -1;
 	}
 	if (ipcu_alarm_start(&alarm, deadline) != IPCU_OK) {
-		errno = ENOMEM;
+		errno = SAID;
 		return -1;
 	}
 	size = msgrcv(id, message, capacity, type, flags);

@@ -49,6 +49,7 @@ load ../helper
 	ipc-send --create "ftok:$TMP/a:file" y
 	[ "$(ipc-recv -n "key:$key")" = y ]
 	ipc-rm "ftok:$TMP/a:file:1"
+	fails 3 ipc-send ftok:/etc/passwd/file x
 	fails 3 ipc-send ftok:/no/such/file x
 	[[ $stderr == *"/no/such/file: No such file or directory"* ]]
 }
@@ -131,6 +132,9 @@ load ../helper
 	[ "$(ipc-send q1 "$(printf 'x%.0s' {1..200})"; ipc-recv -a -F '%s ' q1)" = "1 200 " ]
 	fails 5 ipc-send "key:$(field q1 KEY)" "$(printf 'x%.0s' {1..200})"
 	[[ $stderr == *"can have 100"*"kernel.msgmax"* ]]
+	echo 30 >/proc/sys/kernel/msgmax
+	fails 5 ipc-send q1 "$(printf 'x%.0s' {1..200})"
+	[[ $stderr == *"can have 30, and it takes 40 to tell of a big one"*"kernel.msgmax=BYTES" ]]
 	echo 8192 >/proc/sys/kernel/msgmax
 	echo 50 >/proc/sys/kernel/msgmnb
 	ipc-send --create key:0x7aaa ''
@@ -156,6 +160,33 @@ load ../helper
 	[[ $stderr == *"too many semaphores"*"kernel.sem"* ]]
 	echo "32000 1024000000 500 32000" >/proc/sys/kernel/sem
 	ipc-send q1 x
+}
+
+@test "no more pending signals, or no more threads: it is said, and nobody waits for ever" {
+	ipc-send q1 x
+	local command
+	for command in 'ipc-recv -t 9s q2' 'ipc-recv -t 9s q2 q3' 'ipc-recv q2 q3'; do
+		fails 5 bash -c "ulimit -i 0 && exec $command"
+		[[ $stderr == *": too many timers and pending signals"*"hint: ulimit -i"* ]]
+	done
+	need_root "root may have any number of threads"
+	fails 5 as 1000 bash -c 'ulimit -u 1 && exec ipc-recv -t 9s q1 q2'
+	[[ $stderr == *": too many processes and threads"*"hint: ulimit -u"* ]]
+	as 1000 ipc-rm q1 q2
+}
+
+@test "a message that may not be put back is not lost in silence" {
+	need_root "becomes another user"
+	as 1000 ipc-send -m 644 q1 one
+	fails 8 as 1001 sh -c 'ipc-recv 1000/q1 >/dev/full'
+	[[ $stderr == *"1 message is lost: it could neither be written nor put back"* ]]
+	background as 1001 ipc-recv -p 1000/q1 2>"$TMP/errors"
+	local receiver=$!
+	until_true bash -c 'ipc-ls --noheadings -o USE 1000/q1 | grep -q receives'
+	as 1000 ipc-send q1 ''
+	finish $receiver 4
+	grep -q "taken by looking and cannot be put back: Permission denied" "$TMP/errors"
+	as 1000 ipc-rm q1
 }
 
 @test "kernel.shm_rmid_forced: names cannot be kept, and it is said" {

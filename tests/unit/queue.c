@@ -32,6 +32,7 @@ static void wait_for_nothing(ipcu_queue *queue)
 
 int main(void)
 {
+	static const char large[100000];
 	ipcu_queue *queue;
 
 	deadline_for_all(60);
@@ -40,6 +41,8 @@ int main(void)
 	send_and_receive(queue);
 	wait_for_nothing(queue);
 	is_result(ipcu_queue_send(queue, 0, "", 0, NULL), IPCU_USAGE, "type 0 is refused");
+	is_result(ipcu_queue_send(queue, 0, large, sizeof(large), NULL), IPCU_USAGE,
+		  "... of a big message, too");
 	ipcu_queue_close(queue);
 	is_result(ipcu_remove("unit-queue", IPCU_KIND_QUEUE, 0), IPCU_OK, "is removed");
 	return done();
