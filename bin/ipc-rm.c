@@ -154,8 +154,7 @@ static bool confirmed(const struct options *options, const struct names *names)
 	if (options->force || options->dry_run || names->count == 0 || !isatty(STDIN_FILENO))
 		return true;
 	fprintf(stderr, "ipc-rm: remove %zu object%s (%s%s%s)? ", names->count,
-		names->count == 1 ? "" : "s", names->items[0],
-		names->count > 1 ? ", " : "",
+		names->count == 1 ? "" : "s", names->items[0], names->count > 1 ? ", " : "",
 		names->count > 2   ? "..."
 		: names->count > 1 ? names->items[1]
 				   : "");

@@ -53,6 +53,44 @@ static void *body_of(struct spill_header *header)
 	return header + 1;
 }
 
+/* Whether segment ID may be a body of ours that nobody has attached. */
+static bool is_idle(int id, struct shmid_ds *state)
+{
+	return ipcu_stat_segment(id, state) == 0 && state->shm_nattch == 0 &&
+	       ((uint32_t)PERM_KEY(state->shm_perm) & ~IPCU_SPILL_RANDOM) == IPCU_SPILL_PREFIX &&
+	       state->shm_segsz >= sizeof(struct spill_header) &&
+	       (state->shm_perm.uid == geteuid() || state->shm_perm.cuid == geteuid());
+}
+
+/* Remove the bodies of QUEUE's messages that we may remove and nobody has attached: all, or only the TAKEN. */
+static void remove_bodies(int queue, bool all)
+{
+	struct shm_info info;
+	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+
+	for (int slot = 0; slot <= last; slot++) {
+		struct spill_header *header;
+		struct shmid_ds state;
+		int id = shmctl(slot, SHM_STAT_ANY, &state);
+
+		/* What only its sender has ever attached was not taken. */
+		if (id < 0 || (!all && state.shm_lpid == state.shm_cpid) || !is_idle(id, &state))
+			continue;
+		header = shmat(id, NULL, SHM_RDONLY);
+		if (header == (void *)-1)
+			continue;
+		if (memcmp(header->magic, magic, sizeof(magic)) == 0 && header->queue == queue &&
+		    (all || atomic_load(&header->state) == TAKEN))
+			shmctl(id, IPC_RMID, NULL);
+		shmdt(header);
+	}
+}
+
+void ipcu_spill_remove_all(int queue)
+{
+	remove_bodies(queue, true);
+}
+
 /* Who may read the queue may read and write the body: taking is marked in it. */
 static void hand_over(int id, const struct ipcu_object *queue)
 {
@@ -91,6 +129,9 @@ enum ipcu_result ipcu_spill_create(struct ipcu_spill *spill, const struct ipcu_o
 	struct spill_header *header;
 
 	memset(spill, 0, sizeof(*spill));
+	/* What a receiver that is neither owner nor sender has taken is ours to remove: one comes, those go. */
+	if (queue->perm.mode & 0044)
+		remove_bodies(queue->id, false);
 	if (make_segment(size, descriptor) < 0)
 		return ipcu_fail_call("shmget", errno,
 				      "no memory segment for a message of %zu bytes", size);
@@ -219,36 +260,6 @@ static bool unreachable(const struct spill_header *header, int64_t seconds)
 		return errno == EINVAL || errno == EIDRM;
 	/* Who has just received the descriptor may be about to attach the body. */
 	return !is_queued(header->queue, header->nonce) && time(NULL) - queue.msg_rtime >= seconds;
-}
-
-/* Whether segment ID may be a body of ours that nobody has attached. */
-static bool is_idle(int id, struct shmid_ds *state)
-{
-	return ipcu_stat_segment(id, state) == 0 && state->shm_nattch == 0 &&
-	       ((uint32_t)PERM_KEY(state->shm_perm) & ~IPCU_SPILL_RANDOM) == IPCU_SPILL_PREFIX &&
-	       state->shm_segsz >= sizeof(struct spill_header) &&
-	       (state->shm_perm.uid == geteuid() || state->shm_perm.cuid == geteuid());
-}
-
-void ipcu_spill_remove_all(int queue)
-{
-	struct shm_info info;
-	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
-
-	for (int slot = 0; slot <= last; slot++) {
-		struct spill_header *header;
-		struct shmid_ds state;
-		int id = shmctl(slot, SHM_STAT_ANY, &state);
-
-		if (id < 0 || !is_idle(id, &state))
-			continue;
-		header = shmat(id, NULL, SHM_RDONLY);
-		if (header == (void *)-1)
-			continue;
-		if (memcmp(header->magic, magic, sizeof(magic)) == 0 && header->queue == queue)
-			shmctl(id, IPC_RMID, NULL);
-		shmdt(header);
-	}
 }
 
 bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity)

@@ -281,6 +281,24 @@ load ../helper
 	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'big message')" = 0 ]
 }
 
+@test "what others took goes with the next big message, and what waits stays" {
+	need_root "becomes another user"
+	bodies() { ipc-ls -a --noheadings -o STATE | grep -c 'big message'; }
+	head -c 100000 /dev/zero >"$TMP/big"
+	chmod 755 "$TMP"
+	as 1000 ipc-send -m 644 q1 first
+	as 1000 ipc-send -w q1 <"$TMP/big"
+	as 1000 ipc-send -w q1 <"$TMP/big"
+	[ "$(as 1001 ipc-recv -r -c 2 1000/q1 | wc -c)" = 100005 ]
+	[ "$(as 1001 ipc-recv -r -p 1000/q1 | wc -c)" = 100000 ]
+	[ "$(bodies)" = 2 ]
+	as 1000 ipc-send -w q1 <"$TMP/big"
+	[ "$(bodies)" = 2 ]
+	[ "$(as 1001 ipc-recv -r -a 1000/q1 | wc -c)" = 200000 ]
+	as 1000 ipc-rm q1
+	run -1 bodies
+}
+
 @test "a body that begins like a descriptor arrives, a forged descriptor is refused" {
 	printf '\x1bipcu\x01\xf5\0and more' >"$TMP/body"
 	ipc-send -w q1 <"$TMP/body"

@@ -140,7 +140,7 @@ load ../helper
 
 @test "a signal while arguments wait for room: how many were sent is said" {
 	need_namespace "fills a queue"
-	ipc-send -q -n q1 $(seq 20000) $(yes x | head -n 20000) || [ $? -eq 1 ]
+	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
 	local count
 	for count in 1 3; do
 		ipc-recv -n q1 >/dev/null
