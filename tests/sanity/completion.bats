@@ -4,7 +4,7 @@
 bats_require_minimum_version 1.5.0
 load ../helper
 
-# complete_bash WORD...: what bash offers for the last word.
+# complete_bash WORD...: what bash offers for the last word. Readline takes words apart at =, as is done here.
 complete_bash() {
 	bash -c '
 		source "$IPC_SRCDIR/completions/ipcutils.bash"
@@ -13,64 +13,152 @@ complete_bash() {
 		printf "%s\n" "${COMPREPLY[@]}"' bash "$@"
 }
 
+# What fish offers that begins with the last word: it also offers what has its letters further on.
 complete_fish() {
-	fish --no-config -c "source $IPC_SRCDIR/completions/ipcutils.fish; complete -C '$*'"
+	fish --no-config -c "source $IPC_SRCDIR/completions/ipcutils.fish; complete -C '$*'" | cut -f 1 |
+		awk -v word="${*: -1}" 'index($0, word) == 1'
 }
 
-# What zsh's completion function offers, collected by stand-ins of the functions it ends in.
+# A zsh in a terminal, without which its completion cannot be asked; what it offers goes through compadd, which writes it down.
+start_zsh() {
+	cat >"$TMP/.zshrc" <<-'END'
+		fpath=($IPC_SRCDIR/completions $fpath)
+		autoload -U compinit
+		compinit -u -D
+		compadd() {
+			local -a matches
+			# Who asks for an array does not offer yet.
+			if [[ -z ${(M)@:#-[OAD]} ]]; then
+				builtin compadd -O matches "$@"
+				print -rl -- $matches >>$TMP/zsh.offered
+			fi
+			builtin compadd "$@"
+		}
+		ask() { zle complete-word; : >$TMP/zsh.done }
+		LISTMAX=1000000
+		zle -N ask
+		bindkey '^I' ask
+		precmd() { : >$TMP/zsh.ready }
+	END
+	export TMP ZDOTDIR=$TMP
+	tmux -S "$TMP/tmux" -f /dev/null new-session -d -x 200 -y 50 'zsh -d'
+	CHILDREN+=("$(tmux -S "$TMP/tmux" display-message -p '#{pid}')")
+	until_true test -e "$TMP/zsh.ready"
+}
+
+# complete_zsh WORD...: what zsh offers for the last word when Tab is pressed.
 complete_zsh() {
-	zsh -f -c '
-		compadd() { if [[ $1 == -a ]]; then print -l -- ${(P)2}; else print -l -- $@; fi }
-		_describe() { print -l -- ${(P)2} }
-		_normal() { print -l -- normal $words }
-		source_it() { source $IPC_SRCDIR/completions/_ipcutils }
-		words=("$@") CURRENT=$# PREFIX=${@[-1]}
-		source_it' zsh "$@"
+	rm -f "$TMP/zsh.done" "$TMP/zsh.ready"
+	: >"$TMP/zsh.offered"
+	tmux -S "$TMP/tmux" send-keys -l "$*"
+	tmux -S "$TMP/tmux" send-keys Tab
+	until_true test -e "$TMP/zsh.done"
+	tmux -S "$TMP/tmux" send-keys C-c
+	until_true test -e "$TMP/zsh.ready"
+	grep . "$TMP/zsh.offered" | sort -u
 }
 
-@test "bash completes options and names" {
+# One object of each kind.
+one_of_each() {
 	ipc-send jobs x
-	[ "$(complete_bash ipc-send --time)" = --timeout ]
-	[ "$(complete_bash ipc-send --no-c)" = --no-create ]
-	[ "$(complete_bash ipc-recv jo)" = jobs ]
-	[ "$(complete_bash ipc-ls -k mem)" = memory ]
-	complete_bash ipc-recv jobs -- ca | grep -qx cat
+	ipc-sem create lock
+	ipc-barrier create meeting 2
+	ipc-event clear ready
+	ipc-shm create board -T i32 -c 3
 }
 
-@test "fish completes options and names" {
+# offers SHELL WORD... : WANTED...: what SHELL offers is just that, in any order.
+offers() {
+	local shell=$1 got wanted
+	local -a words=()
+	shift
+	while [ "$1" != : ]; do
+		words+=("$1")
+		shift
+	done
+	shift
+	wanted=$(printf '%s\n' "$@" | sort -u)
+	got=$("complete_$shell" "${words[@]}" | sort -u)
+	if [ "$got" != "$wanted" ]; then
+		echo "$shell: ${words[*]}: $got" >&2
+		return 1
+	fi
+}
+
+# What must be so in each shell.
+completes() {
+	local shell=$1
+	one_of_each
+	# names, by kind, and no more of them than a command takes
+	offers "$shell" ipc-recv '' : jobs
+	offers "$shell" ipc-recv -t 2s jobs '' : jobs
+	offers "$shell" ipc-send jobs '' : ''
+	offers "$shell" ipc-sem run '' : lock
+	offers "$shell" ipc-barrier wait '' : meeting
+	offers "$shell" ipc-event wait -n '' : ready
+	offers "$shell" ipc-shm get '' : board
+	offers "$shell" ipc-pipe read '' : ''
+	offers "$shell" ipc-ls '' : jobs lock meeting ready board
+	offers "$shell" ipc-rm -k event '' : ready
+	offers "$shell" ipc-ls "$(id -un)/j" : "$(id -un)/jobs"
+	# verbs, and the options of each
+	offers "$shell" ipc-pipe '' : connect read write
+	offers "$shell" ipc-pipe write --si : --size
+	offers "$shell" ipc-pipe write --par : ''
+	offers "$shell" ipc-send --no-c : --no-create
+	# what an option takes
+	offers "$shell" ipc-ls -k mem : memory
+	offers "$shell" ipc-recv -t '' : ''
+	offers "$shell" ipc-shm create new -T i : i8 i16 i32 i64
+	offers "$shell" ipc-shm wait board -i 1 g : gt ge
+	offers "$shell" ipc-ls --user roo : root
+	"complete_$shell" ipc-sem acquire lock -P '' | grep -qx $$
+	# a COMMAND
+	"complete_$shell" ipc-recv jobs -- trunca | grep -qx truncate
+}
+
+@test "bash completes names by kind, verbs, options and their values" {
+	completes bash
+	offers bash ipc-ls --kind = mem : memory
+	offers bash ipc-send --progress = a : auto always
+	offers bash ipc-ls -o NAME,K : NAME,KEY NAME,KIND
+	offers bash ipc-ls -o +W : +WAITERS
+}
+
+@test "fish completes names by kind, verbs, options and their values" {
 	need fish
-	ipc-send jobs x
-	complete_fish "ipc-send --time" | grep -q '^--timeout'
-	complete_fish "ipc-recv jo" | grep -q '^jobs'
-	complete_fish "ipc-ls -k mem" | grep -qx memory
+	completes fish
+	offers fish ipc-ls --kind=mem : --kind=memory
+	offers fish ipc-send --progress=a : --progress=auto --progress=always
+	offers fish ipc-ls -o NAME,K : NAME,KEY NAME,KIND
+	offers fish ipc-ls -o +W : +WAITERS
 }
 
-@test "zsh completes options and names" {
+@test "zsh completes names by kind, verbs, options and their values" {
 	need zsh
-	ipc-send jobs x
-	complete_zsh ipc-send --time | grep -q '^--timeout:'
-	complete_zsh ipc-recv jo | grep -qx jobs
-	complete_zsh ipc-ls -k mem | grep -qx memory
-	complete_zsh ipc-recv jobs -- ca | grep -qx normal
+	need tmux
+	start_zsh
+	completes zsh
+	offers zsh ipc-ls --kind=mem : memory
+	offers zsh ipc-send --progress=a : auto always
+	offers zsh ipc-ls -o NAME,K : KEY KIND
+	offers zsh ipc-ls -o +W : WAITERS
 }
 
-@test "verbs come first, and each has options of its own" {
-	ipc-send jobs x
-	[ "$(complete_bash ipc-pipe "" | sort | tr '\n' ' ')" = "connect read write " ]
-	[ "$(complete_bash ipc-pipe write --si)" = --size ]
-	[ -z "$(complete_bash ipc-pipe write --par)" ]
-	[ "$(complete_bash ipc-pipe write jo)" = jobs ]
-	need zsh
-	[ "$(complete_zsh ipc-pipe "" | sed -n 's/:.*//p' | sort | tr '\n' ' ')" = "connect read write " ]
-	complete_zsh ipc-pipe write --si | grep -q '^--size:'
-	complete_zsh ipc-pipe write jo | grep -qx jobs
+@test "a name is not run by who completes it" {
+	ipc-send '$(touch${IFS}run)' x
+	ipc-send '`touch${IFS}run`' x
+	cd "$TMP"
+	complete_bash ipc-recv '' >offered
+	[ "$(wc -l <offered)" -eq 2 ]
+	[ "$(eval "printf '%s\n' $(sed -n 1p offered)")" = '$(touch${IFS}run)' ]
+	[ ! -e run ]
 	need fish
-	[ "$(complete_fish "ipc-pipe " | cut -f 1 | sort | tr '\n' ' ')" = "connect read write " ]
-	complete_fish "ipc-pipe write --si" | grep -q '^--size'
-	complete_fish "ipc-pipe write jo" | grep -q '^jobs'
-}
-
-@test "the processes of --ipc-namespace are completed" {
-	complete_bash ipc-ls --ipc-namespace "" | grep -qx $$
-	[ "$(complete_bash ipc-ls --ipc-n)" = --ipc-namespace ]
+	complete_fish ipc-recv >offered
+	[ ! -e run ]
+	need zsh
+	need tmux
+	start_zsh
+	offers zsh ipc-recv '' : '$(touch${IFS}run)' '`touch${IFS}run`'
+	[ ! -e run ]
 }
