@@ -72,6 +72,10 @@ static error_t parse_index(struct argp_state *state, struct shm_options *options
 	if (!colon)
 		return 0;
 	*colon = ':';
+	if (!options->slices) {
+		argp_error(state, "--index: '%s' is a slice, which only get takes", arg);
+		return EINVAL;
+	}
 	options->has_index = false;
 	if (!colon[1])
 		return 0; /* to the last one */
@@ -231,7 +235,7 @@ static int open_and(const struct ipcu_shm_layout *layout, struct shm_options *op
 
 	if (result != IPCU_OK) {
 		if (result == IPCU_NOT_FOUND && !*ipcu_last_error()->hint &&
-		    (!layout || !layout->count))
+		    !strchr(options->name, ':') && (!layout || !layout->count))
 			ipcu_hint("ipc-shm create and load make one");
 		return cli_status(&options->common, options->name, result);
 	}
@@ -247,6 +251,17 @@ static int run(int argc, char **argv, const struct argp *argp, struct shm_option
 	bool finished;
 	int status = parse_verb(argc, argv, argp, options, &finished);
 
+	if (!finished && options->values && options->type == IPCU_BYTES) {
+		cli_complain(&options->common, options->name, NULL, "--count takes a --type, too");
+		finished = true;
+		status = IPCU_USAGE;
+	}
+	/* A mistake in the words shall not create it. */
+	if (!finished && options->type != IPCU_BYTES) {
+		status = cli_status(&options->common, options->name,
+				    shm_check_words(options, options->type));
+		finished = status != IPCU_OK;
+	}
 	if (!finished) {
 		/* With a type it is created on first use, with room for what is asked for. */
 		layout.type = options->type;
@@ -408,19 +423,20 @@ VERB(shm_read_verb, read_table, "NAME", "Write its bytes to standard output.", p
 VERB(shm_write_verb, write_table, "NAME",
      "Write standard input into it. What does not fit is an error (5).", plain, shm_write,
      .most = 0)
-VERB(shm_get_verb, get_table, "NAME", "Print its values, one a line.", creating, shm_get, .most = 0)
+VERB(shm_get_verb, get_table, "NAME", "Print its values, one a line.", creating, shm_get, .most = 0,
+     .slices = true)
 VERB(shm_set_verb, value_table, "NAME VALUE...", "Set VALUEs, from INDEX on.", creating, shm_set,
      .least = 1, .most = -1, .what = "which VALUE")
 VERB(shm_add_verb, value_table, "NAME DELTA",
      "Add DELTA in one atomic step and print the new value. Unsigned types wrap around; overflow of signed ones is an "
      "error (5) that changes nothing.",
-     creating, shm_add, .least = 1, .most = 1, .what = "which DELTA")
+     creating, shm_add, .least = 1, .most = 1, .adds = true, .what = "which DELTA")
 VERB(shm_cas_verb, value_table, "NAME OLD NEW",
      "Set it to NEW if it is OLD, in one atomic step. If not, print the value found and exit 1.",
      comparing, shm_cas, .least = 2, .most = 2, .what = "which OLD and NEW")
 VERB(shm_wait_verb, value_table, "NAME {eq|ne|lt|le|gt|ge} VALUE",
      "Wait until the value compares so with VALUE.", comparing, shm_wait, .least = 2, .most = 2,
-     .what = "wait for which comparison and VALUE")
+     .compares = true, .what = "wait for which comparison and VALUE")
 VERB(shm_status_verb, NULL, "NAME",
      "Size, type and count, how often it is attached, who holds its lock.", looking, do_status,
      .most = 0)

@@ -36,6 +36,50 @@ static enum ipcu_result type_of(ipcu_shm *shm, enum ipcu_type *type, uint64_t *c
 	return IPCU_OK;
 }
 
+/* ---- words -------------------------------------------------------------- */
+
+/* What is taken away from an unsigned value wraps as a sum does. */
+static enum ipcu_result read_delta(enum ipcu_type type, const char *word, union ipcu_value *delta)
+{
+	bool is_unsigned =
+		type == IPCU_U8 || type == IPCU_U16 || type == IPCU_U32 || type == IPCU_U64;
+	bool negative = is_unsigned && *word == '-';
+	enum ipcu_result result = ipcu_value_read(type, word + negative, delta);
+
+	if (result == IPCU_OK && negative)
+		delta->u = 0 - delta->u;
+	/* Once more as it was typed, for the message. */
+	return result == IPCU_OK ? result : ipcu_value_read(type, word, delta);
+}
+
+static enum ipcu_result read_comparison(const char *word, enum ipcu_comparison *comparison)
+{
+	static const char *const comparisons[] = { "eq", "ne", "lt", "le", "gt", "ge" };
+
+	for (size_t i = 0; i < sizeof(comparisons) / sizeof(comparisons[0]); i++)
+		if (strcmp(comparisons[i], word) == 0) {
+			*comparison = (enum ipcu_comparison)i;
+			return IPCU_OK;
+		}
+	return ipcu_fail(IPCU_USAGE, "'%.60s' is not a comparison: eq ne lt le gt ge", word);
+}
+
+enum ipcu_result shm_check_words(const struct shm_options *options, enum ipcu_type type)
+{
+	enum ipcu_result result = IPCU_OK;
+	enum ipcu_comparison comparison;
+	union ipcu_value value;
+
+	for (int i = 0; i < options->count && result == IPCU_OK; i++)
+		result = options->compares && i == 0
+				 ? read_comparison(options->words[i], &comparison)
+			 : options->adds ? read_delta(type, options->words[i], &value)
+					 : ipcu_value_read(type, options->words[i], &value);
+	return result;
+}
+
+/* ---- the verbs ------------------------------------------------------------ */
+
 static void put_value(struct cli_buffer *out, enum ipcu_type type, union ipcu_value value)
 {
 	char text[IPCU_VALUE_TEXT];
@@ -122,20 +166,6 @@ int shm_set(ipcu_shm *shm, struct shm_options *options)
 	return failed(options, result);
 }
 
-/* What is taken away from an unsigned value wraps as a sum does. */
-static enum ipcu_result read_delta(enum ipcu_type type, const char *word, union ipcu_value *delta)
-{
-	bool is_unsigned =
-		type == IPCU_U8 || type == IPCU_U16 || type == IPCU_U32 || type == IPCU_U64;
-	bool negative = is_unsigned && *word == '-';
-	enum ipcu_result result = ipcu_value_read(type, word + negative, delta);
-
-	if (result == IPCU_OK && negative)
-		delta->u = 0 - delta->u;
-	/* Once more as it was typed, for the message. */
-	return result == IPCU_OK ? result : ipcu_value_read(type, word, delta);
-}
-
 int shm_add(ipcu_shm *shm, struct shm_options *options)
 {
 	union ipcu_value delta, sum;
@@ -171,18 +201,6 @@ int shm_cas(ipcu_shm *shm, struct shm_options *options)
 	return failed(options, result);
 }
 
-static const char *const comparisons[] = { "eq", "ne", "lt", "le", "gt", "ge" };
-
-static bool read_comparison(const char *word, enum ipcu_comparison *comparison)
-{
-	for (size_t i = 0; i < sizeof(comparisons) / sizeof(comparisons[0]); i++)
-		if (strcmp(comparisons[i], word) == 0) {
-			*comparison = (enum ipcu_comparison)i;
-			return true;
-		}
-	return false;
-}
-
 int shm_wait(ipcu_shm *shm, struct shm_options *options)
 {
 	struct timespec storage;
@@ -193,12 +211,9 @@ int shm_wait(ipcu_shm *shm, struct shm_options *options)
 	enum ipcu_type type = IPCU_BYTES;
 	enum ipcu_result result;
 
-	if (!read_comparison(options->words[0], &comparison)) {
-		cli_complain(&options->common, options->name, NULL,
-			     "'%s' is not a comparison: eq ne lt le gt ge", options->words[0]);
-		return IPCU_USAGE;
-	}
-	result = type_of(shm, &type, &count);
+	result = read_comparison(options->words[0], &comparison);
+	if (result == IPCU_OK)
+		result = type_of(shm, &type, &count);
 	if (result == IPCU_OK)
 		result = ipcu_value_read(type, options->words[1], &value);
 	if (result != IPCU_OK)

@@ -13,6 +13,9 @@ struct shm_options {
 	int count;	  /* of them */
 	int least, most;  /* how many there must be; -1: any number */
 	const char *what; /* the words, for messages */
+	bool adds;	  /* the words are a DELTA and no VALUEs */
+	bool compares;	  /* the first word is a comparison */
+	bool slices;	  /* --index may have an END */
 
 	enum ipcu_type type;
 	uint64_t values; /* -c, 0: not given */
@@ -31,6 +34,10 @@ int shm_write(ipcu_shm *shm, struct shm_options *options);
 int shm_load(struct shm_options *options);
 
 /* shm-value.c: the verbs for values. */
+
+/* Whether the words are what the verb takes, for values of TYPE. */
+enum ipcu_result shm_check_words(const struct shm_options *options, enum ipcu_type type);
+
 int shm_get(ipcu_shm *shm, struct shm_options *options);
 int shm_set(ipcu_shm *shm, struct shm_options *options);
 int shm_add(ipcu_shm *shm, struct shm_options *options);

@@ -97,7 +97,7 @@ static const char *skip_digits(const char *at)
 /* [-]DIGITS[.DIGITS][e[+-]DIGITS], or .DIGITS: what all languages agree on. */
 static bool is_decimal(const char *text)
 {
-	const char *at = text + (*text == '-' || *text == '+'), *whole = at, *fraction;
+	const char *at = text + (*text == '-'), *whole = at, *fraction;
 
 	fraction = at = skip_digits(at);
 	if (*at == '.') {

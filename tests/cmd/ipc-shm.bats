@@ -146,7 +146,7 @@ reads() {
 		fails 2 ipc-shm set i -- "$wrong"
 	done
 	for wrong in 256 -1 -0x1; do fails 2 ipc-shm set u -- "$wrong"; done
-	for wrong in 1e39 0x1p3 infinity NaN 1. .e5 1e 1,5 nan0; do fails 2 ipc-shm set f -- "$wrong"; done
+	for wrong in 1e39 0x1p3 infinity NaN 1. .e5 1e 1,5 nan0 +1.5; do fails 2 ipc-shm set f -- "$wrong"; done
 	fails 2 ipc-shm set d 1e309
 	for value in 0.1 -2.5 1e+20 3.4028235e+38 1.1754944e-38 1e-45 inf -inf nan 16777216; do
 		ipc-shm set f "$value"
@@ -157,6 +157,28 @@ reads() {
 		[ "$(ipc-shm get d)" = "${value/9007199254740993/9007199254740992}" ]
 	done
 	[ "$(ipc-shm set d .5; ipc-shm add d -.25)" = 0.25 ]
+}
+
+@test "an option that would be ignored is a usage error" {
+	ipc-shm create a -T i32 -c 3
+	for verb in "set a 7" "add a 7" "cas a 0 7" "wait -n a eq 0"; do
+		# shellcheck disable=SC2086 # words
+		fails 2 ipc-shm $verb -i 0:2
+		[[ $stderr == *"--index: '0:2' is a slice, which only get takes"* ]]
+		# shellcheck disable=SC2086
+		fails 2 ipc-shm $verb -c 3
+		[[ $stderr == "ipc-shm: a: --count takes a --type, too" ]]
+	done
+	fails 2 ipc-shm get a -c 3
+	[ "$(ipc-shm get a -T i32 -c 3 | tr '\n' ' ')" = "0 0 0 " ]
+}
+
+@test "a VALUE that is none creates nothing" {
+	for words in "set m 300" "set m 1 2 x" "add m -300" "cas m 1 x" "wait m is 1" "wait m eq 256"; do
+		# shellcheck disable=SC2086 # words
+		fails 2 ipc-shm $words -T u8
+		fails 3 ipc-shm status m
+	done
 }
 
 @test "with a type, a NAME is created on first use" {
