@@ -176,6 +176,9 @@ static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *
 	if (shm->object.named && layout->exact &&
 	    (layout->type != shm->type || layout->count != shm->count))
 		return not_as_wanted(shm, layout);
+	if (!shm->object.named && layout->exact && layout->type == IPCU_BYTES &&
+	    shm->count != layout->count)
+		return not_as_wanted(shm, layout);
 	if (layout->type == IPCU_BYTES || layout->type == shm->type)
 		return IPCU_OK;
 	if (shm->type != IPCU_BYTES) {

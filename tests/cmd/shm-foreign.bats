@@ -118,6 +118,18 @@ woken_by() {
 	ipc-rm "$name"
 }
 
+@test "a key is created with the size that is asked for, or it is a conflict" {
+	ipc-shm create --create key:0x5171 5K
+	ipc-shm create --create key:0x5171 5120
+	for size in 4K 6K; do
+		fails 7 ipc-shm create --create key:0x5171 "$size"
+		[[ $stderr == *"it holds 5120 bytes, not $((${size%K} * 1024)) bytes"* ]]
+	done
+	ipc-shm create key:0x5171 -T i32 -c 1280
+	fails 7 ipc-shm create key:0x5171 -T i32 -c 1279
+	ipc-rm key:0x5171
+}
+
 @test "who goes by the key while it is loaded is shown all of one or refused" {
 	need_root "a user whom permissions bind"
 	need perl
