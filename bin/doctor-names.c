@@ -162,13 +162,23 @@ static void add_user(const struct ipcu_user *user, void *context)
 	}
 }
 
-/* A segment without a key: who made it, or was told its identifier, is all who can reach it. */
+/* Of another PID namespace, the kernel gives no number: it may live. */
+static bool has_ended(pid_t pid)
+{
+	return pid > 0 && !ipcu_process_lives(pid, 0);
+}
+
+/*
+ * A segment without a key: who made it, or was told its identifier, is all who can reach it. To remove it as soon as it is
+ * attached is a custom of programs (those that draw with X11 do), so one whose maker lives is well.
+ */
 static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
 {
 	struct user_list users = { .text = "" };
 	char fix[DOCTOR_TEXT], subject[64];
 
-	if (info->kind != IPCU_KIND_MEMORY || info->name || info->key || !is_old(doctor, info))
+	if (info->kind != IPCU_KIND_MEMORY || info->name || info->key || !is_old(doctor, info) ||
+	    !has_ended(info->creator_pid))
 		return;
 	snprintf(subject, sizeof(subject), "memory id:%d", info->id);
 	if (info->removed) {
@@ -177,13 +187,12 @@ static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
 		if (users.pids[0])
 			doctor_find(
 				doctor, subject, fix,
-				"it was removed, but %llu bytes stay until it is detached by %s",
+				"it was removed and who made it has ended, but %llu bytes stay until it is detached by %s",
 				(unsigned long long)info->size, users.text);
 		return;
 	}
 	snprintf(fix, sizeof(fix), "ipc-rm -k memory id:%d", info->id);
-	if (info->attached == 0 && !ipcu_process_lives(info->creator_pid, 0) &&
-	    !ipcu_process_lives(info->last_pid, 0))
+	if (info->attached == 0 && (info->attach_time == 0 || has_ended(info->last_pid)))
 		doctor_find(
 			doctor, subject, fix,
 			"it has no key, nobody has its %llu bytes attached, and who made it has ended",

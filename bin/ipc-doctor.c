@@ -133,9 +133,35 @@ static void print(struct doctor *doctor, const char *subject, const char *messag
 	cli_put_text(out, repaired ? ",\"repaired\":true}" : ",\"repaired\":false}");
 }
 
+/* COMMAND as it acts in the IPC namespace that is looked at. */
+static void put_command(struct cli_buffer *out, const struct doctor *doctor, const char *command,
+			size_t length)
+{
+	bool ours = strncmp(command, "ipc-", 4) == 0;
+	size_t word = ours ? strcspn(command, " ") : 0;
+	char enter[64];
+
+	snprintf(enter, sizeof(enter), ours ? " --ipc-namespace=%d" : "nsenter --target %d --ipc ",
+		 (int)doctor->common.namespace_of);
+	cli_put(out, command, word);
+	if (doctor->common.namespace_of &&
+	    (ours || strncmp(command, "sysctl ", 7) == 0 || strncmp(command, "setpriv ", 8) == 0))
+		cli_put_text(out, enter);
+	cli_put(out, command + word, length - word);
+}
+
+/* One command, or several with "; " between them, which is in no word of theirs. */
+static void put_fix(struct cli_buffer *out, const struct doctor *doctor, const char *fix)
+{
+	for (const char *next; (next = strstr(fix, "; ")); fix = next + 2)
+		put_command(out, doctor, fix, (size_t)(next + 2 - fix));
+	put_command(out, doctor, fix, strlen(fix) + 1);
+}
+
 void doctor_find(struct doctor *doctor, const char *subject, const char *fix, const char *format,
 		 ...)
 {
+	struct cli_buffer whole = { 0 };
 	char message[DOCTOR_TEXT];
 	va_list args;
 
@@ -145,7 +171,9 @@ void doctor_find(struct doctor *doctor, const char *subject, const char *fix, co
 	make_safe(message);
 	/* Only --repair itself leaves nothing to be done. */
 	doctor->findings += *fix != '\0';
-	print(doctor, subject, message, fix, *fix == '\0');
+	put_fix(&whole, doctor, fix);
+	print(doctor, subject, message, whole.failed ? fix : whole.bytes, *fix == '\0');
+	free(whole.bytes);
 }
 
 const char *doctor_name(const struct ipcu_info *info, char name[DOCTOR_NAME])

@@ -234,6 +234,22 @@ empty() {
 	finish $receiver 143
 }
 
+@test "a queue that grows while a program takes few of many is no finding" {
+	need_namespace "judges the whole namespace"
+	ipc-send q1 one
+	# One process, so that only the time tells that it has received another one; and that has whole seconds.
+	background ipc-recv -f q1 -- sleep 0.05
+	local receiver=$!
+	background bash -c 'while sleep 0.01; do ipc-send "$0" more || exit; done' q1
+	local sender=$!
+	for _ in {1..6}; do
+		fails 0 doctor --interval=400ms
+	done
+	kill $sender $receiver
+	finish $sender 143
+	finish $receiver 143
+}
+
 @test "looking changes nothing" {
 	need_namespace "compares the whole namespace"
 	ipc-sem create s1
@@ -453,15 +469,21 @@ differs_from_ours() {
 
 @test "segments that were removed but stay attached, and those that nobody has" {
 	need_namespace "judges the whole namespace"
-	background perl -MIPC::SysV=shmat -e '$id = shmget(0, 5000, 0600) // die; shmat($id, undef, 0) // die; shmctl($id, 0, 0) // die if $ARGV[0]; print "$id\n"; close STDOUT; sleep 1000' remove >"$TMP/id"
-	local user=$! id
+	# What programs do that want no segment to be left behind.
+	background perl -MIPC::SysV=shmat -e '$id = shmget(0, 5000, 0600) // die; shmat($id, undef, 0) // die; shmctl($id, 0, 0) // die; print "$id\n"; close STDOUT; fork and exit(<STDIN> && 0); sleep 1000' >"$TMP/id" < <(until test -e "$TMP/end"; do sleep 0.02; done)
+	local maker=$! user id
 	until_true test -s "$TMP/id"
 	id=$(<"$TMP/id")
+	until_true pgrep -P $maker
+	user=$(pgrep -P $maker)
+	healthy --older-than=0
+	touch "$TMP/end"
+	finish $maker
 	healthy
-	finds "memory id:$id" "it was removed, but 5000 bytes stay until it is detached by $user (perl *)" --older-than=0
+	finds "memory id:$id" "it was removed and who made it has ended, but 5000 bytes stay until it is detached by $user (perl *)" --older-than=0
 	[ "$FIX" = "kill $user" ]
 	mend
-	finish $user 143
+	until_true gone "$user"
 	healthy --older-than=0
 	# Without a key, and its maker alive, then not.
 	background perl -e '$id = shmget(0, 5000, 0600) // die; print "$id\n"; close STDOUT; sleep 1000' >"$TMP/id"
@@ -785,6 +807,24 @@ repairs() {
 	healthy
 	[ "$(as 1000 ipc-recv q1)" = x ]
 	as 1000 ipc-rm q1
+}
+
+@test "the commands for another IPC namespace act there" {
+	need_namespace "makes another one"
+	background unshare --ipc bash -c 'echo 16 >/proc/sys/kernel/msgmni; touch "$0"; exec sleep 1000' "$TMP/ready"
+	local inside=$!
+	until_true test -e "$TMP/ready"
+	ipc-send --ipc-namespace=$inside q1 x
+	nsenter --target $inside --ipc ipcrm -Q "$(ipc-ls --ipc-namespace=$inside --noheadings -o KEY q1)"
+	finds "queue q1" "the object is gone" --ipc-namespace=$inside --older-than=0
+	[ "$FIX" = "ipc-rm --ipc-namespace=$inside --stale --older-than=0s" ]
+	mend
+	healthy --ipc-namespace=$inside
+	for i in {1..13}; do ipc-send --ipc-namespace=$inside q$i x; done
+	finds kernel.msgmni "13 of 16 queues are used*" --ipc-namespace=$inside
+	[ "$FIX" = "nsenter --target $inside --ipc sysctl -w kernel.msgmni=32" ]
+	mend
+	healthy --ipc-namespace=$inside
 }
 
 @test "JSON: a document, and what was repaired is said" {
