@@ -820,7 +820,7 @@ repairs() {
 	[ "$FIX" = "ipc-rm --ipc-namespace=$inside --stale --older-than=0s" ]
 	mend
 	healthy --ipc-namespace=$inside
-	for i in {1..13}; do ipc-send --ipc-namespace=$inside q$i x; done
+	for i in {1..13}; do ipc-send --ipc-namespace=$inside "q$i" x; done
 	finds kernel.msgmni "13 of 16 queues are used*" --ipc-namespace=$inside
 	[ "$FIX" = "nsenter --target $inside --ipc sysctl -w kernel.msgmni=32" ]
 	mend
