@@ -446,9 +446,9 @@ BEGIN(begin_doctor)
 {
 	UNUSED;
 	if (soak_random(2))
-		WORDS("ipc-doctor", "--root=/nowhere");
+		WORDS("ipc-doctor", "--root=/nowhere", "--interval=20ms");
 	else
-		WORDS("ipc-doctor", "--root=/nowhere", "--repair");
+		WORDS("ipc-doctor", "--root=/nowhere", "--interval=20ms", "--repair");
 	return true;
 }
 
