@@ -72,6 +72,43 @@ void cli_interrupts_start(void)
 	pthread_sigmask(SIG_UNBLOCK, &tick, NULL);
 }
 
+static volatile sig_atomic_t stop_asked;
+static bool stops_taken;
+
+static void on_stop(int signo)
+{
+	(void)signo;
+	stop_asked = 1;
+}
+
+/* One that comes between two calls only ends the next wait but one: then the user presses the key again. */
+void cli_stops_start(void)
+{
+	struct sigaction old;
+
+	stops_taken = sigaction(SIGTSTP, NULL, &old) == 0 && old.sa_handler == SIG_DFL;
+	if (stops_taken)
+		handle(SIGTSTP, on_stop);
+}
+
+void cli_stops_obey(void)
+{
+	if (!stop_asked)
+		return;
+	stop_asked = 0;
+	handle(SIGTSTP, SIG_DFL);
+	raise(SIGTSTP);
+	handle(SIGTSTP, on_stop);
+}
+
+void cli_stops_finish(void)
+{
+	cli_stops_obey();
+	if (stops_taken)
+		handle(SIGTSTP, SIG_DFL);
+	stops_taken = false;
+}
+
 static void *watch(void *main_thread)
 {
 	struct pollfd fd = { .fd = STDOUT_FILENO };

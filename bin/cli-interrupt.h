@@ -25,4 +25,12 @@ bool cli_stdout_hung_up(void); /* its reader is gone */
 /* If a signal came: end by it, so that the parent sees what happened. */
 void cli_interrupts_finish(void);
 
+/*
+ * SIGTSTP, a terminal's Ctrl-Z, interrupts waits until "finish", and stops us in "obey": to be called when a
+ * wait has ended with EINTR, for who is stopped must not keep a place that others wait behind.
+ */
+void cli_stops_start(void);
+void cli_stops_obey(void);
+void cli_stops_finish(void);
+
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cli-exec.h"
+#include "cli-interrupt.h"
 #include "error.h"
 #include "name.h"
 #include "parse.h"
@@ -183,6 +184,14 @@ int sem_open(ipcu_sem **sem, const struct sem_options *options)
 	return cli_status(&options->common, options->words[0], result);
 }
 
+bool sem_again(enum ipcu_result result)
+{
+	if (result != IPCU_NOT_NOW || ipcu_last_error()->errnum != EINTR)
+		return false;
+	cli_stops_obey();
+	return true;
+}
+
 enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 			  const struct timespec *deadline, struct ipcu_hold *hold)
 {
@@ -193,7 +202,7 @@ enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 			 : options->mode == IPCU_HOLD_EXCLUSIVE
 				 ? ipcu_lock_exclusive(sem, deadline, hold)
 				 : ipcu_sem_acquire(sem, options->units, deadline, hold);
-	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
+	while (sem_again(result));
 	return result;
 }
 
@@ -263,7 +272,9 @@ int sem_run(int argc, char **argv)
 	status = sem_open(&sem, &options);
 	if (status)
 		return status;
+	cli_stops_start();
 	result = sem_hold(sem, &options, deadline, &hold);
+	cli_stops_finish();
 	status = cli_status(&options.common, options.words[0], result);
 	if (result == IPCU_OK) { /* -E may make the status of "not now" 0 too */
 		setenv("IPC_SEM", options.words[0], 1);

@@ -10,6 +10,7 @@
 #include <sys/sem.h>
 
 #include "cli-exec.h"
+#include "cli-interrupt.h"
 #include "error.h"
 #include "parse.h"
 #include "sem-verbs.h"
@@ -25,11 +26,6 @@ static const struct argp_child creating_children[] = {
 	{ &cli_standard, 0, NULL, 0 },
 	{ 0 },
 };
-
-static bool interrupted(enum ipcu_result result)
-{
-	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR;
-}
 
 /* ---- create ------------------------------------------------------------- */
 
@@ -67,10 +63,13 @@ static int create_or_resize(const struct sem_options *options, const struct time
 		return cli_status(&options->common, options->words[0], result);
 	if (options->resize)
 		result = ipcu_sem_status(sem, &info);
-	if (options->resize && result == IPCU_OK && (info.count != count || !info.named))
+	if (options->resize && result == IPCU_OK && info.count != count) {
+		cli_stops_start();
 		do
 			result = ipcu_sem_resize(sem, count, deadline);
-		while (interrupted(result));
+		while (sem_again(result));
+		cli_stops_finish();
+	}
 	ipcu_sem_close(sem);
 	return cli_status(&options->common, options->words[0], result);
 }
@@ -123,9 +122,11 @@ int sem_wait_for(int argc, char **argv)
 	status = sem_open(&sem, &options);
 	if (status)
 		return status;
+	cli_stops_start();
 	do
 		result = ipcu_sem_wait(sem, options.units, deadline);
-	while (interrupted(result));
+	while (sem_again(result));
+	cli_stops_finish();
 	status = cli_status(&options.common, options.words[0], result);
 	ipcu_sem_close(sem);
 	return status;
@@ -288,7 +289,7 @@ static int operate(const struct sem_options *options, struct sembuf *ops, size_t
 		return status;
 	do
 		result = ipcu_sem_op(sem, ops, count, deadline);
-	while (interrupted(result));
+	while (sem_again(result));
 	status = cli_status(&options->common, options->words[0], result);
 	if (result == IPCU_OK && options->command)
 		status = sem_become(options, path);

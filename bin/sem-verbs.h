@@ -61,6 +61,9 @@ enum ipcu_result sem_check(const struct sem_options *options);
 /* Open NAME with -c, -i and the shared options; the status. */
 int sem_open(ipcu_sem **sem, const struct sem_options *options);
 
+/* Whether RESULT is of a wait that a signal ended and that should begin again. A stop is obeyed before. */
+bool sem_again(enum ipcu_result result);
+
 /* Take what -u, -s or -x say, going on after a stop and continue. */
 enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 			  const struct timespec *deadline, struct ipcu_hold *hold);

@@ -150,3 +150,47 @@ forge() {
 		wait $inside' x "$TMP"
 	[ "$(jq '.holders[0].pid' "$TMP/status")" = 500 ]
 }
+
+stopped() {
+	grep -q '^State:.T' /proc/"$1"/status
+}
+
+waiters_are() {
+	[ "$(member m .waiters)" = "$1" ]
+}
+
+@test "stopped from the terminal, who waits leaves the line" {
+	ipc-sem create -c 2 m
+	background ipc-sem run -u 2 m -- sleep 1000; holder=$!
+	until_true value_is m 0
+	# As a shell does: a group of its own, whose parent is of the session. Others the kernel does not stop.
+	for verb in run wait create; do
+		case $verb in
+		run) set -- run m -- touch "$TMP/ran" ;;
+		wait) set -- wait m ;;
+		create) set -- create --resize -c 1 m ;;
+		esac
+		background setsid perl -e '
+			$file = shift; $pid = fork;
+			if (!$pid) { setpgrp 0, 0; exec @ARGV }
+			open $out, ">", $file; print $out "$pid\n"; close $out; wait' "$TMP/$verb" ipc-sem "$@"
+		until_true test -s "$TMP/$verb"
+		waiter=$(cat "$TMP/$verb")
+		until_true blocked "$waiter"
+		waiters_are 1
+		kill -TSTP "$waiter"
+		until_true stopped "$waiter"
+		waiters_are 0
+	done
+	background ipc-sem run m -- true; second=$!
+	until_true waiters_are 1
+	kill -KILL $holder
+	finish $second
+	kill -CONT "$(cat "$TMP/run")"
+	until_true test -e "$TMP/ran"
+	kill -CONT "$(cat "$TMP/wait")"
+	until_true value_is m 1
+	kill -CONT "$(cat "$TMP/create")"
+	until_true value_is m 0
+	[ "$(member m .count)" = 1 ]
+}
