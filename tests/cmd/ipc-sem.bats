@@ -673,25 +673,25 @@ stand_in() {
 
 @test "crontab: one when the other is done" {
 	stand_in backup "echo backup >>'$TMP/runs'"
-	stand_in make-report "echo report >>'$TMP/runs'"
+	stand_in report "echo report >>'$TMP/runs'"
 	PATH="$TMP/bin:$PATH"
-	background sh -c "$(cron_line make-report)"; report=$!
-	until_true ipc-event status backup-done
+	background sh -c "$(cron_line '&& report')"; report=$!
+	until_true ipc-event status saved
 	[ ! -e "$TMP/runs" ]
 	sh -c "$(cron_line 'backup &&')"
 	finish $report
 	[ "$(xargs <"$TMP/runs")" = "backup report" ]
-	fails 1 ipc-event wait -n backup-done
+	fails 1 ipc-event wait -n saved
 }
 
 @test "crontab: nightly jobs that meet" {
-	stand_in rotate-logs "echo first >>'$TMP/runs'"
-	stand_in dump-database "echo first >>'$TMP/runs'"
-	stand_in copy-away "echo last >>'$TMP/runs'"
+	stand_in rotate "echo first >>'$TMP/runs'"
+	stand_in dump-db "echo first >>'$TMP/runs'"
+	stand_in copy "echo last >>'$TMP/runs'"
 	PATH="$TMP/bin:$PATH"
-	background sh -c "$(cron_line rotate-logs)"; first=$!
-	until_true state_is nightly 1/2waiting
-	sh -c "$(cron_line dump-database)"
+	background sh -c "$(cron_line rotate)"; first=$!
+	until_true state_is night 1/2waiting
+	sh -c "$(cron_line dump-db)"
 	finish $first
 	[ "$(xargs <"$TMP/runs")" = "first first last" ]
 }
