@@ -646,7 +646,10 @@ void *ipcu_shm_data(ipcu_shm *shm, size_t *size);
 /* Whether it may be written. IPCU_OK; IPCU_DENIED: no write permission. */
 enum ipcu_result ipcu_shm_writable(ipcu_shm *shm);
 
-/* Wake those in ipcu_shm_wait() after LENGTH bytes at OFFSET were changed by other means than these calls. */
+/*
+ * Wake those in ipcu_shm_wait() after LENGTH bytes at OFFSET were changed by other means than these calls. In memory
+ * without a NAME, or of whole pages, more than 256 KiB wake nobody: they look within a second.
+ */
 void ipcu_shm_changed(ipcu_shm *shm, size_t offset, size_t length);
 
 /*
@@ -700,7 +703,8 @@ enum ipcu_result ipcu_shm_wait(ipcu_shm *shm, uint64_t index, enum ipcu_comparis
 
 /*
  * Take the object's own lock, first come first served; wait while another process holds it. The kernel gives it back
- * when this process ends, however. It survives execve(2) and not fork(2).
+ * when this process ends, however. It survives execve(2) and not fork(2). It is the process's: another thread of it that
+ * takes it, or the same one once more, waits too.
  *
  * IPCU_OK; IPCU_NOT_NOW: not until the deadline, or a signal handler ran; IPCU_USAGE: not a NAME; IPCU_NOT_FOUND:
  * removed; IPCU_DENIED; IPCU_LIMIT: no semaphore to be had; IPCU_SYSTEM.
