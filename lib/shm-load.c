@@ -298,21 +298,29 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry *registry,
 				    const char *name, mode_t mode)
 {
-	struct ipcu_record record = { .kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_LIVE };
+	struct ipcu_record record = { .kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_CREATING };
 	struct shmid_ds state;
-	enum ipcu_result result;
+	enum ipcu_result result = IPCU_OK;
 
 	if (ipcu_stat_segment(stage->id, &state) < 0)
 		return ipcu_fail_call("shmctl", EIDRM, "cannot create it");
-	set_perm(stage->id, &state.shm_perm, mode ? mode : 0600);
+	state.shm_perm.mode = (unsigned short)(mode ? mode : 0600);
+	set_perm(stage->id, &state.shm_perm, state.shm_perm.mode);
 	record.id = stage->id;
 	record.key = stage->key;
 	record.created = (int64_t)time(NULL);
 	record.creator = getpid();
 	record.definition[IPCU_SHM_LENGTH] = stage->size;
-	result = ipcu_registry_put(registry, name, &record);
-	if (result != IPCU_OK)
+	/* Others cannot make its lock, so it has one from the beginning. */
+	if (state.shm_perm.mode & 066)
+		result = ipcu_shm_lock_add(registry, name, &record, &state.shm_perm);
+	record.state = IPCU_RECORD_LIVE;
+	if (result == IPCU_OK)
+		result = ipcu_registry_put(registry, name, &record);
+	if (result != IPCU_OK) {
+		ipcu_registry_drop(registry, name);
 		return result;
+	}
 	stage->published = true;
 	go_home(registry, name, &record, 0);
 	return IPCU_OK;

@@ -60,23 +60,22 @@ void ipcu_shm_lock_remove(uint64_t lock, uid_t owner)
 		semctl(id, 0, IPC_RMID);
 }
 
-/* With the lock of the registry: make the set on the first key that is free. */
-static enum ipcu_result make_set(struct ipcu_registry *registry, const ipcu_shm *shm,
-				 struct ipcu_record *record)
+enum ipcu_result ipcu_shm_lock_add(struct ipcu_registry *registry, const char *name,
+				   struct ipcu_record *record, const struct ipc_perm *perm)
 {
 	struct semid_ds set;
 	int id = -1;
 
 	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK], registry->owner);
 	for (unsigned i = 0; i < IPCU_CANDIDATES && id < 0; i++) {
-		key_t key = ipcu_name_derive(registry->owner, shm->object.name, i);
+		key_t key = ipcu_name_derive(registry->owner, name, i);
 		enum ipcu_result result;
 
 		record->definition[IPCU_SHM_LOCK] = ipcu_pair((uint32_t)key, 0);
-		result = ipcu_registry_put(registry, shm->object.name, record);
+		result = ipcu_registry_put(registry, name, record);
 		if (result != IPCU_OK)
 			return result;
-		id = semget(key, 1, IPC_CREAT | IPC_EXCL | (int)(shm->object.perm.mode & 0666));
+		id = semget(key, 1, IPC_CREAT | IPC_EXCL | (int)(perm->mode & 0666));
 		if (id < 0 && errno != EEXIST)
 			break;
 	}
@@ -84,16 +83,16 @@ static enum ipcu_result make_set(struct ipcu_registry *registry, const ipcu_shm 
 		int errnum = errno;
 
 		record->definition[IPCU_SHM_LOCK] = 0;
-		ipcu_registry_put(registry, shm->object.name, record);
+		ipcu_registry_put(registry, name, record);
 		return ipcu_fail_call("semget", errnum, "cannot create its lock");
 	}
-	if (ipcu_stat_set(id, &set) == 0 && set.sem_perm.gid != shm->object.perm.gid) {
-		set.sem_perm.gid = shm->object.perm.gid;
+	if (ipcu_stat_set(id, &set) == 0 && set.sem_perm.gid != perm->gid) {
+		set.sem_perm.gid = perm->gid;
 		semctl(id, 0, IPC_SET, (union semun){ .buf = &set });
 	}
 	record->definition[IPCU_SHM_LOCK] =
 		ipcu_pair(ipcu_pair_low(record->definition[IPCU_SHM_LOCK]), (uint32_t)id + 1);
-	return ipcu_registry_put(registry, shm->object.name, record);
+	return ipcu_registry_put(registry, name, record);
 }
 
 enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm)
@@ -117,7 +116,7 @@ enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm)
 		result = ipcu_fail_call("semop", EIDRM, "cannot lock it");
 	if (result == IPCU_OK &&
 	    ipcu_shm_lock_set(record.definition[IPCU_SHM_LOCK], registry.owner) < 0)
-		result = make_set(&registry, shm, &record);
+		result = ipcu_shm_lock_add(&registry, shm->object.name, &record, &shm->object.perm);
 	ipcu_registry_unlock_close(&registry);
 	if (result == IPCU_OK)
 		atomic_store(&shm->lock, record.definition[IPCU_SHM_LOCK]);

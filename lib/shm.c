@@ -284,6 +284,19 @@ static void settle(ipcu_shm *shm)
 	ipcu_registry_unlock_close(&registry);
 }
 
+/* Others cannot make its lock, so it has one from the beginning, or is not made at all. */
+static enum ipcu_result make_with_lock(ipcu_shm *shm)
+{
+	enum ipcu_result result = ipcu_shm_lock_make(shm);
+	struct ipcu_error error = *ipcu_last_error();
+
+	if (result == IPCU_OK || result == IPCU_NOT_FOUND)
+		return result;
+	ipcu_remove(shm->object.name, IPCU_KIND_MEMORY, IPCU_REMOVE_FORCE);
+	ipcu_error_restore(&error);
+	return result;
+}
+
 static enum ipcu_result open_shm(ipcu_shm *shm, const struct ipcu_shm_layout *layout,
 				 const struct ipcu_open *how)
 {
@@ -303,7 +316,7 @@ static enum ipcu_result open_shm(ipcu_shm *shm, const struct ipcu_shm_layout *la
 	}
 	if (result == IPCU_OK && shm->object.created && shm->object.named &&
 	    shm->object.perm.mode & 066)
-		result = ipcu_shm_lock_make(shm);
+		result = make_with_lock(shm);
 	if (result != IPCU_OK)
 		detach(shm);
 	return result;

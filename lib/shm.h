@@ -97,6 +97,10 @@ bool ipcu_stage_stale(const struct ipcu_info *info);
 
 /* shm-lock.c */
 
+/* With the lock of the registry: make the lock's set on the first key of NAME that is free, for who PERM lets in. */
+enum ipcu_result ipcu_shm_lock_add(struct ipcu_registry *registry, const char *name,
+				   struct ipcu_record *record, const struct ipc_perm *perm);
+
 /* Make the lock's set, if there is none yet. Only the owner of the name can. */
 enum ipcu_result ipcu_shm_lock_make(ipcu_shm *shm);
 /*

@@ -359,6 +359,25 @@ reads() {
 	finish $waiter 3
 }
 
+@test "what is made for others has a lock from the beginning, or is not made" {
+	need_root "a second user, and sysctl"
+	need_namespace "changes the kernel's limits"
+	ipc-shm create -m 660 m1 4
+	ipc-shm load -m 660 m2 <<<x
+	ipc-shm set -m 660 -T i8 m3 1
+	for name in m1 m2 m3; do
+		[ "$(setpriv --reuid=1000 --regid="$(id -g)" --clear-groups ipc-shm lock "root/$name" -- echo locked)" = locked ]
+	done
+	echo "32000 1024000000 500 4" >/proc/sys/kernel/sem
+	fails 5 ipc-shm create -m 660 m4 4
+	[[ $stderr == *"cannot create its lock: too many semaphores"*hint:* ]]
+	fails 5 ipc-shm load -m 660 m4 <<<x
+	fails 5 ipc-shm add -m 660 -T i8 m4 1
+	fails 3 ipc-shm status m4
+	echo "32000 1024000000 500 32000" >/proc/sys/kernel/sem
+	ipc-shm create -m 660 m4 4
+}
+
 @test "other users: read-only, no lock without permission, load is the owner's" {
 	need_root "a second user"
 	ipc-shm set -T i32 -m 644 v 5
