@@ -394,7 +394,7 @@ static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 	if (again.found.keeper != first->found.keeper)
 		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
 				   (int)first->pid);
-	else if (!ipcu_process_named(first->found.keeper, keeper_name(sem, name)))
+	else if (!ipcu_process_named(keeper, keeper_name(sem, name)))
 		result = no_keeper(first);
 	else if (syscall(SYS_pidfd_send_signal, keeper, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		result = ipcu_fail_call("pidfd_send_signal", errno,

@@ -31,15 +31,15 @@ static bool proc_is_ours(void)
 	return strtol(text, NULL, 10) == (long)getpid();
 }
 
-/* Read the file NAME of PID as a string; its length, or -1. */
-static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacity)
+/* Read the file NAME of what /proc calls PID as a string; its length, or -1. */
+static ssize_t read_any(pid_t pid, const char *name, char *text, size_t capacity)
 {
 	char path[64];
 	ssize_t length;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = proc_is_ours() ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	do
@@ -49,6 +49,12 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacit
 	if (length >= 0)
 		text[length] = '\0';
 	return length;
+}
+
+/* The same of what we call PID. */
+static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacity)
+{
+	return proc_is_ours() ? read_any(pid, name, text, capacity) : -1;
 }
 
 /* What we need of /proc/PID/stat. */
@@ -188,10 +194,28 @@ bool ipcu_process_left(pid_t pid)
 	       stat(path, &theirs) == 0 && ours.st_ino != theirs.st_ino;
 }
 
-bool ipcu_process_named(pid_t pid, const char *name)
+/* The number that the process of PIDFD has where /proc is from; 0 if it cannot be told. */
+static pid_t number_in_proc(int pidfd)
+{
+	char path[64], line[64];
+	pid_t pid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (strncmp(line, "Pid:", 4) == 0)
+			pid = (pid_t)strtol(line + 4, NULL, 10);
+	if (file)
+		fclose(file);
+	return pid > 0 ? pid : 0;
+}
+
+bool ipcu_process_named(int pidfd, const char *name)
 {
 	char text[32];
-	ssize_t length = read_file(pid, "comm", text, sizeof(text));
+	pid_t pid = number_in_proc(pidfd);
+	ssize_t length = pid ? read_any(pid, "comm", text, sizeof(text)) : -1;
 
 	return length > 0 && text[length - 1] == '\n' && strlen(name) == (size_t)length - 1 &&
 	       memcmp(text, name, (size_t)length - 1) == 0;

@@ -37,8 +37,8 @@ uint64_t ipcu_process_numbers(void);
 /* Whether PID has surely left our IPC namespace, and with it what it held. Cannot tell means no. */
 bool ipcu_process_left(pid_t pid);
 
-/* Whether PID calls itself NAME, as in /proc/PID/comm. Cannot tell means no. */
-bool ipcu_process_named(pid_t pid, const char *name);
+/* Whether the process of PIDFD calls itself NAME, as in /proc/PID/comm. Cannot tell means no. */
+bool ipcu_process_named(int pidfd, const char *name);
 
 /* Whether PID sees the objects that we see. Cannot tell means no, but where nothing can be told, yes. */
 bool ipcu_process_same_namespace(pid_t pid);
