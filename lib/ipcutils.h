@@ -34,7 +34,9 @@
  *
  * Every fallible call returns an enum ipcu_result and, when that is not
  * IPCU_OK, leaves the reason in the thread's last error. Out parameters are
- * written only on IPCU_OK unless a call says otherwise.
+ * written only on IPCU_OK unless a call says otherwise. Any call may return
+ * IPCU_LIMIT for want of memory, or where the kernel allows fewer operations in
+ * one semop(2) than it needs (SEMOPM of kernel.sem), and IPCU_SYSTEM.
  */
 #ifndef IPCUTILS_H
 #define IPCUTILS_H
@@ -431,6 +433,9 @@ enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *in
  *
  * A raw set (key:, id:, ftok:) belongs to other programs: plain semop(2) on one of its
  * members, with no count, no order, no slots and no holders.
+ *
+ * Where another program's set or segment is in the place of a named semaphore's or of its
+ * table of holders, the calls below return IPCU_CONFLICT.
  */
 
 /* A semaphore can have so many units. */
@@ -455,7 +460,10 @@ enum ipcu_result ipcu_sem_open(ipcu_sem **sem, const char *name, unsigned count,
 /* Release the handle, not the semaphore, nor what the process holds of it. NULL is allowed. */
 void ipcu_sem_close(ipcu_sem *sem);
 
-/* Say which member of a raw set the other calls use (at first 0). IPCU_OK; IPCU_USAGE: it has none such. */
+/*
+ * Say which member of a raw set the other calls use (at first 0).
+ * IPCU_OK; IPCU_USAGE: it has none such; IPCU_NOT_FOUND: removed.
+ */
 enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index);
 
 enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLUSIVE = 2 };
@@ -464,7 +472,7 @@ enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLU
 struct ipcu_hold {
 	enum ipcu_hold_mode mode;
 	unsigned units;
-	int slot;  /* 0 to count - 1, no other holder has it; -1 for a raw set */
+	int slot; /* 0 to count - 1, no other holder of this PID namespace has it; -1 for a raw set */
 	pid_t pid; /* who holds */
 };
 
@@ -490,7 +498,8 @@ enum ipcu_result ipcu_lock_exclusive(ipcu_sem *sem, const struct timespec *deadl
 /*
  * Give back what this process holds by HOLD, which then holds nothing.
  * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_USAGE: HOLD holds nothing, or another process
- * does by it (a child after fork(2)); IPCU_SYSTEM.
+ * does by it (a child after fork(2)); IPCU_DENIED: its mode was changed meanwhile, and the
+ * units come back with the end of this process; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold);
 
@@ -502,8 +511,8 @@ enum ipcu_result ipcu_sem_wait(ipcu_sem *sem, unsigned units, const struct times
 
 /*
  * Give UNITS that were taken for good (V). Never waits.
- * IPCU_OK; IPCU_LIMIT: fewer are taken, or a raw value would be over 32767;
- * IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ * IPCU_OK; IPCU_LIMIT: fewer are taken, or a raw value would be over 32767; IPCU_USAGE: no
+ * or too many UNITS; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_sem_post(ipcu_sem *sem, unsigned units);
 
@@ -557,15 +566,15 @@ typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
 
 /*
  * Call FN for each holder, lowest slot first; of a raw set nobody knows them. Who has just got
- * units may not be in the table yet. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ * units may not be in the table yet, and those of another PID namespace are left out. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context);
 
 /*
  * One semop(2) with a deadline, on a raw set. The operations' (<sys/sem.h>) flags are the caller's;
  * a DEADLINE in the past does not wait for any.
- * IPCU_OK; IPCU_NOT_NOW; IPCU_USAGE: a named semaphore, or a member that there is not; IPCU_LIMIT: a value
- * over 32767; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ * IPCU_OK; IPCU_NOT_NOW; IPCU_USAGE: a named semaphore, no operation, or a member that there is not;
+ * IPCU_LIMIT: a value over 32767, or more operations than the kernel allows; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
 			     const struct timespec *deadline);

@@ -45,6 +45,14 @@ const char *ipcu_kind_name(enum ipcu_kind kind)
 	return (unsigned)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : names[0];
 }
 
+const char *ipcu_kind_phrase(enum ipcu_kind kind)
+{
+	static const char phrases[][12] = { "an object", "a queue", "a semaphore", "a barrier",
+					    "an event",	 "memory",  "a pipe" };
+
+	return (unsigned)kind < sizeof(phrases) / sizeof(phrases[0]) ? phrases[kind] : phrases[0];
+}
+
 enum ipcu_result ipcu_object_denied(const struct ipcu_object *object, const char *call,
 				    const char *doing)
 {
@@ -80,8 +88,8 @@ bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
 
 static enum ipcu_result wrong_kind(const struct ipcu_kind_ops *ops, int kind)
 {
-	ipcu_fail(IPCU_CONFLICT, "it is a %s, not a %s", ipcu_kind_name((enum ipcu_kind)kind),
-		  ipcu_kind_name(ops->kind));
+	ipcu_fail(IPCU_CONFLICT, "it is %s, not %s", ipcu_kind_phrase((enum ipcu_kind)kind),
+		  ipcu_kind_phrase(ops->kind));
 	ipcu_hint("all kinds share one namespace: use another name, or remove that %s with ipc-rm",
 		  ipcu_kind_name((enum ipcu_kind)kind));
 	return IPCU_CONFLICT;

@@ -48,6 +48,9 @@ struct ipcu_kind_ops {
 /* The ops of KIND, or NULL. */
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind);
 
+/* ipcu_kind_name with its article: "a queue", "an event", "memory". */
+const char *ipcu_kind_phrase(enum ipcu_kind kind);
+
 extern const struct ipcu_kind_ops ipcu_barrier_ops;
 extern const struct ipcu_kind_ops ipcu_event_ops;
 extern const struct ipcu_kind_ops ipcu_pipe_ops;

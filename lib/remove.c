@@ -127,8 +127,9 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 	if (result != IPCU_OK)
 		return result;
 	if (kind != IPCU_KIND_ANY && record.kind != (int32_t)kind)
-		return ipcu_fail(IPCU_CONFLICT, "it is a %s, not a %s",
-				 ipcu_kind_name((enum ipcu_kind)record.kind), ipcu_kind_name(kind));
+		return ipcu_fail(IPCU_CONFLICT, "it is %s, not %s",
+				 ipcu_kind_phrase((enum ipcu_kind)record.kind),
+				 ipcu_kind_phrase(kind));
 	ops = ipcu_kind_ops((enum ipcu_kind)record.kind);
 	if (!ops || !ipcu_object_verify(registry, name, &record, &id, &perm)) {
 		if (!(flags & IPCU_REMOVE_DRY_RUN))

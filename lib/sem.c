@@ -465,6 +465,8 @@ enum ipcu_result ipcu_sem_op(ipcu_sem *sem, struct sembuf *ops, size_t count,
 
 	if (ipcu_sem_may(sem->object.named, SEM_USE_OP) != IPCU_OK)
 		return IPCU_USAGE;
+	if (count == 0)
+		return ipcu_fail(IPCU_USAGE, "there is no operation to do");
 	errnum = ipcu_sem_until(sem->object.id, ops, count, deadline);
 	if (errnum == EFBIG)
 		return ipcu_fail(IPCU_USAGE, "the set has not that many semaphores");

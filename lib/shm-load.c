@@ -339,8 +339,8 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 		return result;
 	if (result == IPCU_OK && ipcu_object_verify(registry, name, &record, &id, &perm)) {
 		if (record.kind != IPCU_KIND_MEMORY) {
-			ipcu_fail(IPCU_CONFLICT, "it is a %s, not a memory",
-				  ipcu_kind_name((enum ipcu_kind)record.kind));
+			ipcu_fail(IPCU_CONFLICT, "it is %s, not memory",
+				  ipcu_kind_phrase((enum ipcu_kind)record.kind));
 			ipcu_hint(
 				"all kinds share one namespace: use another name, or remove that with ipc-rm");
 			return IPCU_CONFLICT;

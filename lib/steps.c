@@ -68,8 +68,7 @@ enum ipcu_result ipcu_steps_open(struct ipcu_object *object, const struct ipcu_k
 	if (result != IPCU_OK)
 		return result;
 	if (name.form != IPCU_NAME_PLAIN) {
-		ipcu_fail(IPCU_USAGE, "%s %s has a NAME, not a key",
-			  ops->kind == IPCU_KIND_EVENT ? "an" : "a", ipcu_kind_name(ops->kind));
+		ipcu_fail(IPCU_USAGE, "%s has a NAME, not a key", ipcu_kind_phrase(ops->kind));
 		ipcu_hint(
 			"key:, id: and ftok: reach objects of other programs, and those have none");
 		return IPCU_USAGE;

@@ -98,6 +98,7 @@ state_is() {
 	fails 3 ipc-event status e
 	ipc-send q x
 	fails 7 ipc-event set q
+	[[ $stderr == *"it is a queue, not an event"* ]]
 	background ipc-event wait e; first=$!
 	until_true state_is e notset,1waiting
 	fails 7 ipc-rm e

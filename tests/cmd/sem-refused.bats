@@ -115,6 +115,6 @@ time.sleep(1000)' "$TMP/thread"
 	ipc-sem create --create "ftok:$path"
 	ipc-sem status -J "ftok:$path" >"$TMP/status"
 	perl -MEncode -e 'local $/; decode("UTF-8", <>, Encode::FB_CROAK)' "$TMP/status"
-	jq -e '.value == 1 and (.name | test("\ufffd"))' "$TMP/status"
+	jq -e '.value == 1 and (.semaphore | test("\ufffd"))' "$TMP/status"
 	ipc-rm "ftok:$path"
 }

@@ -207,6 +207,7 @@ static void raw(void)
 	is_number(hold.slot, -1, "without a slot");
 	is_result(ipcu_sem_release(sem, &hold), IPCU_OK, "released");
 	is_result(ipcu_sem_op(sem, &wrong, 1, NULL), IPCU_USAGE, "no such member");
+	is_result(ipcu_sem_op(sem, &wrong, 0, NULL), IPCU_USAGE, "no operation");
 	is_result(ipcu_sem_op(sem, &too_far, 1, NULL), IPCU_LIMIT, "too far up");
 	both[0].sem_op = -9;
 	is_result(ipcu_sem_op(sem, both, 2, &past), IPCU_NOT_NOW, "would wait");
