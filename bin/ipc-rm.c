@@ -31,7 +31,7 @@ static const struct argp_option table[] = {
 	  "what nobody can reach any more: bodies of big messages, tables of holders, names without an object",
 	  1 },
 	{ "older-than", CLI_OLDER_THAN, "DURATION", 0,
-	  "--stale: untouched for that long (default 1m)", 1 },
+	  "with --stale: untouched for that long (default 1m)", 1 },
 	{ NULL, 0, NULL, 0, "How:", 2 },
 	{ "force", 'f', NULL, 0, "also what is in use; no error if it is absent; do not ask", 2 },
 	{ "dry-run", CLI_DRY_RUN, NULL, 0, "only say what would be removed", 2 },

@@ -17,6 +17,8 @@
  *    the last session ends: see ipcutils(7).
  *  - Opaque objects may be used by several threads at once, but must be closed
  *    by one thread when no other uses them.
+ *  - This header needs what POSIX with XSI declares. It is there by default, but with
+ *    -std=c99 or -std=c11 only if -D_XOPEN_SOURCE=700 is given, too.
  *
  * MAP
  *

@@ -42,7 +42,7 @@ function verbs_options(    i, key, parts)
 {
 	if (!verb_count)
 		return
-	print "Options stand behind the verb. In brackets are the verbs that have one."
+	print "Options stand behind the verb; in brackets are the verbs that take one."
 	for (i = 1; i <= option_count; i++) {
 		key = keys[i]
 		split(key, parts, "\t")

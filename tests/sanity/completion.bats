@@ -38,7 +38,11 @@ start_zsh() {
 		LISTMAX=1000000
 		zle -N ask
 		bindkey '^I' ask
-		precmd() { : >$TMP/zsh.ready }
+		again() { BUFFER=; : >$TMP/zsh.ready }
+		zle -N again
+		bindkey '^U' again
+		zle-line-init() { : >$TMP/zsh.ready }
+		zle -N zle-line-init
 	END
 	export TMP ZDOTDIR=$TMP
 	tmux -S "$TMP/tmux" -f /dev/null new-session -d -x 200 -y 50 'zsh -d'
@@ -53,7 +57,7 @@ complete_zsh() {
 	tmux -S "$TMP/tmux" send-keys -l "$*"
 	tmux -S "$TMP/tmux" send-keys Tab
 	until_true test -e "$TMP/zsh.done"
-	tmux -S "$TMP/tmux" send-keys C-c
+	tmux -S "$TMP/tmux" send-keys C-u
 	until_true test -e "$TMP/zsh.ready"
 	grep . "$TMP/zsh.offered" | sort -u
 }
