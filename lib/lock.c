@@ -85,11 +85,8 @@ static int take_at_once(const ipcu_sem *sem, const struct request *request)
 /* The units wanted, now that the count is COUNT. */
 static enum ipcu_result check_units(struct request *request, unsigned count)
 {
-	if (count == 0) {
-		ipcu_fail(IPCU_SYSTEM, "the semaphore is damaged: another program changed its set");
-		ipcu_hint("remove it with ipc-rm -f and create it again");
-		return IPCU_SYSTEM;
-	}
+	if (count == 0)
+		return ipcu_sem_damaged();
 	if (request->exclusive)
 		request->units = count;
 	if (request->units <= count)

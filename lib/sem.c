@@ -177,6 +177,13 @@ enum ipcu_result ipcu_sem_failed(const ipcu_sem *sem, int errnum, const char *do
 	return ipcu_fail_call("semop", errnum, "%s", doing);
 }
 
+enum ipcu_result ipcu_sem_damaged(void)
+{
+	ipcu_fail(IPCU_SYSTEM, "the semaphore is damaged: another program changed its set");
+	ipcu_hint("remove it with ipc-rm -f and create it again");
+	return IPCU_SYSTEM;
+}
+
 enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SEM_MEMBERS])
 {
 	struct semid_ds state;
@@ -435,6 +442,8 @@ enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
 	result = ipcu_sem_members(sem, m);
 	if (result != IPCU_OK)
 		return result;
+	if (m[SEM_VALUE] + m[SEM_TAKEN] > m[SEM_COUNT])
+		return ipcu_sem_damaged();
 	info->value = m[SEM_VALUE];
 	info->count = m[SEM_COUNT];
 	info->taken = m[SEM_TAKEN];

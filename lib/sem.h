@@ -33,6 +33,9 @@ int ipcu_sem_until(int id, struct sembuf *ops, size_t count, const struct timesp
 /* What ERRNUM of a semop on SEM comes to. */
 enum ipcu_result ipcu_sem_failed(const ipcu_sem *sem, int errnum, const char *doing);
 
+/* IPCU_SYSTEM: the members cannot be what this library made of them. */
+enum ipcu_result ipcu_sem_damaged(void);
+
 /* All members at one instant. */
 enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SEM_MEMBERS]);
 

@@ -132,6 +132,7 @@ static void tokens(ipcu_sem *sem)
 /* Whoever may write the set can make it say anything. */
 static void damaged(void)
 {
+	struct ipcu_sem_info info;
 	struct ipcu_hold hold;
 	ipcu_sem *sem;
 	key_t key;
@@ -144,6 +145,10 @@ static void damaged(void)
 	semctl(id, 3, SETVAL, 0);
 	is_result(ipcu_lock_exclusive(sem, &past, &hold), IPCU_SYSTEM, "a count of none is damage");
 	ok(strstr(ipcu_last_error()->hint, "ipc-rm -f"), "with a hint");
+	semctl(id, 3, SETVAL, 3);
+	is_result(ipcu_sem_status(sem, &info), IPCU_OK, "as it was");
+	semctl(id, 0, SETVAL, 4);
+	is_result(ipcu_sem_status(sem, &info), IPCU_SYSTEM, "more free units than there are, too");
 	ipcu_sem_close(sem);
 	is_result(ipcu_remove("damaged", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_OK, "removed");
 }
