@@ -407,27 +407,46 @@ static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 	return result;
 }
 
+/*
+ * Find what is held for -P's process, or for our caller; the status. A shell may have become us, as bash does for
+ * the last command of bash -c: then it is held for this very process.
+ */
+static int find_held(ipcu_sem *sem, struct sem_options *options, struct search *search)
+{
+	enum ipcu_result result = IPCU_OK;
+	int status;
+
+	*search = (struct search){ .pid = getpid() };
+	if (!options->pid)
+		result = ipcu_sem_holders(sem, match, search);
+	if (result != IPCU_OK || search->found.keeper)
+		return cli_status(&options->common, options->words[0], result);
+	status = find_owner(options, NULL);
+	if (status)
+		return status;
+	*search = (struct search){ .pid = options->pid };
+	return cli_status(&options->common, options->words[0],
+			  ipcu_sem_holders(sem, match, search));
+}
+
 int sem_release(int argc, char **argv)
 {
 	struct sem_options options = { .pid = 0 };
-	struct search search = { 0 };
-	enum ipcu_result result;
+	struct search search;
 	ipcu_sem *sem;
 	int status = sem_start(&release_argp, argc, argv, &options);
 
 	if (status || options.common.finished)
 		return status;
-	status = find_owner(&options, NULL);
-	if (status)
-		return status;
 	options.common.open.create = IPCU_CREATE_NEVER;
 	status = sem_open(&sem, &options);
 	if (status)
 		return status;
-	search.pid = options.pid;
-	result = ipcu_sem_holders(sem, match, &search);
-	if (result == IPCU_OK)
-		result = search.found.keeper ? end_keeper(sem, &search) : nothing_held(&search);
+	status = find_held(sem, &options, &search);
+	if (!status)
+		status = cli_status(&options.common, options.words[0],
+				    search.found.keeper ? end_keeper(sem, &search)
+							: nothing_held(&search));
 	ipcu_sem_close(sem);
-	return cli_status(&options.common, options.words[0], result);
+	return status;
 }

@@ -151,6 +151,19 @@ forge() {
 	[ "$(jq '.holders[0].pid' "$TMP/status")" = 500 ]
 }
 
+@test "release in place of the shell that acquired releases" {
+	# A shell may become its last command, whose parent is then another one, perhaps of another session.
+	bash -c 'ipc-sem acquire m; exec ipc-sem release m'
+	value_is m 1
+	setsid -w bash -c 'ipc-sem acquire m; exec ipc-sem release m'
+	value_is m 1
+	# It is not taken for one that holds when it does not.
+	ipc-sem acquire -P $$ m
+	fails 4 bash -c 'exec ipc-sem release -P $$ m'
+	ipc-sem release -P $$ m
+	value_is m 1
+}
+
 stopped() {
 	grep -q '^State:.T' /proc/"$1"/status
 }
