@@ -161,6 +161,9 @@ enum ipcu_result sem_check(const struct sem_options *options)
 		result = ipcu_sem_may(named, SEM_USE_INDEX);
 	if (result == IPCU_OK && options->mode != IPCU_HOLD_UNITS)
 		result = ipcu_sem_may(named, SEM_USE_LOCK);
+	if (result == IPCU_OK && options->count && !options->resize &&
+	    options->common.open.create != IPCU_CREATE_ALWAYS)
+		result = ipcu_sem_may(named, SEM_USE_COUNT);
 	if (result == IPCU_OK && options->resize)
 		result = ipcu_sem_may(named, SEM_USE_RESIZE);
 	return result;

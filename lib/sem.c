@@ -215,6 +215,8 @@ enum ipcu_result ipcu_sem_may(bool named, enum ipcu_sem_use use)
 		[SEM_USE_LOCK] = { true,
 				   "only a named semaphore is a read-write lock: a raw set has no count",
 				   "say how many units to hold with -u" },
+		[SEM_USE_COUNT] = { true, "a set of another program has no count",
+				    "COUNT is for a set that is made here, with --create" },
 		[SEM_USE_RESIZE] = { true, "only a named semaphore has a count", "" },
 		[SEM_USE_KEEPER] = { true,
 				     "acquire needs a name: a raw set has no table of holders to release from",

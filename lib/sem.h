@@ -48,7 +48,14 @@ enum ipcu_result ipcu_sem_enter(const ipcu_sem *sem, const struct timespec *dead
 void ipcu_sem_leave(const ipcu_sem *sem);
 
 /* What is done to a semaphore that not every one is made for. */
-enum ipcu_sem_use { SEM_USE_INDEX, SEM_USE_OP, SEM_USE_LOCK, SEM_USE_RESIZE, SEM_USE_KEEPER };
+enum ipcu_sem_use {
+	SEM_USE_INDEX,
+	SEM_USE_OP,
+	SEM_USE_LOCK,
+	SEM_USE_COUNT,
+	SEM_USE_RESIZE,
+	SEM_USE_KEEPER
+};
 
 /* Whether USE goes with a name, or with a raw set: IPCU_OK, or IPCU_USAGE and why not. */
 enum ipcu_result ipcu_sem_may(bool named, enum ipcu_sem_use use);

@@ -39,6 +39,10 @@ sets() {
 	ipc-sem create --create -c 3 key:71
 	ipc-sem create key:71
 	[ "$(ipc-sem get key:71)" = 3 ]
+	# It has no count to be compared with.
+	fails 2 ipc-sem create -c 4 key:71
+	[[ $stderr == *"has no count"*"hint: "*--create* ]]
+	fails 2 ipc-sem run -c 3 key:71 -- true
 	teardown_sets
 }
 
