@@ -6,8 +6,8 @@
 # help2man puts all of it into DESCRIPTION: what the command is for, in one sentence, comes behind all that ipc-x.x says
 # about it, and the options below the last heading there. Here the sentence comes first, the options get
 # a section with a heading for each group, and what --help says of exit statuses and verbs is left to the page.
-# A line of "options" is a verb, nothing for the command as such, and what --complete-options prints:
-# so the options of verbs are on the page too, with the verbs that have them.
+# A line of "options" is a verb, nothing for the command as such, and what --complete-options prints, or "usage" and
+# how it is called: so the options of verbs are on the page too, with the verbs that have them, and SYNOPSIS has a line for each.
 
 function escape(text)
 {
@@ -38,6 +38,19 @@ function tag(letter, option,    at, argument, optional)
 	return (letter == "" ? "" : "\\fB" escape(letter) "\\fR, ") "\\fB" escape(option) "\\fR" argument
 }
 
+# "ipc-sem run [OPTION...] NAME", with the words that are typed as they are in bold.
+function write_synopsis(    i, words, count, j, line)
+{
+	print ".SH SYNOPSIS"
+	for (i = 1; i <= usage_count; i++) {
+		count = split(usages[i], words, " ")
+		line = ""
+		for (j = 1; j <= count; j++)
+			line = line (j > 1 ? " " : "") (words[j] ~ /^([a-z-]+|\{.*)$/ ? "\\fB" : "\\fI") escape(words[j]) "\\fR"
+		print (i > 1 ? ".br\n" : "") line
+	}
+}
+
 function verbs_options(    i, key, parts)
 {
 	if (!verb_count)
@@ -62,7 +75,10 @@ FNR == 1 {
 }
 file == 1 {
 	split($0, word, "\t")
-	if (word[1] == "" && word[3] ~ /^--/)
+	if (word[3] == "usage") {
+		if (word[1] != "")
+			usages[++usage_count] = word[4]
+	} else if (word[1] == "" && word[3] ~ /^--/)
 		common[word[3]] = 1
 	else if (word[1] == "")
 		verb_count++
@@ -85,12 +101,18 @@ file == 1 {
 		write_description()
 	in_description = $0 == ".SH DESCRIPTION"
 	in_name = $0 == ".SH NAME"
-	if (in_description)
+	in_synopsis = $0 == ".SH SYNOPSIS" && usage_count > 0
+	if (in_synopsis)
+		write_synopsis()
+	if (in_description || in_synopsis)
 		next
 }
 in_name && / \\- / {
 	purpose = $0
 	sub(/.* \\- /, "", purpose)
+}
+in_synopsis {
+	next
 }
 in_description {
 	lines[++count] = $0
