@@ -28,7 +28,7 @@ need_containers() {
 	unshare --pid --fork --mount-proc true || skip "no PID namespaces here"
 }
 
-# forge KEY WORD...: have the first entry of the table say that PID holds one unit for OWNER.
+# forge KEY PID OWNER: have the first entry of the table say that PID holds one unit for OWNER.
 forge() {
 	perl -e '
 		my ($key, $pid, $owner) = @ARGV;
