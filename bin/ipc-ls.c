@@ -7,6 +7,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -199,8 +200,19 @@ static int list(const struct options *options)
 	return result == IPCU_OK ? status : cli_status(&options->common, NULL, result);
 }
 
+/* The lines of the terminal, but one for the cursor and one for each NAME that may be complained of. */
+static size_t screen_lines(const struct options *options)
+{
+	size_t taken = 1 + options->name_count;
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 2)
+		return 0;
+	return size.ws_row > taken + 2 ? size.ws_row - taken : 2;
+}
+
 /* Again and again: on a terminal in place, elsewhere one below the other. */
-static int watch(const struct options *options)
+static int watch(struct options *options)
 {
 	struct timespec pause = { (time_t)(options->watch / 1000000000),
 				  (long)(options->watch % 1000000000) };
@@ -210,8 +222,10 @@ static int watch(const struct options *options)
 	cli_interrupts_start();
 	cli_watch_stdout();
 	for (;;) {
-		if (terminal)
+		if (terminal) {
 			fputs("\033[H\033[2J", stdout);
+			options->view.lines = screen_lines(options);
+		}
 		status = list(options);
 		if (fflush(stdout) != 0 || (status && !options->name_count))
 			return status;

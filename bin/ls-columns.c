@@ -45,6 +45,19 @@ static void put_time(FILE *out, int64_t seconds)
 		fputs(text, out);
 }
 
+/*
+ * What others have written: a command line, a name in a registry that is not ours. JSON is UTF-8; in a table
+ * libsmartcols writes other bytes in just this way.
+ */
+static void put_safely(FILE *out, const struct ls_row *row, const char *text)
+{
+	bool utf8 = !row->view->json || ipcu_utf8(text, strlen(text));
+
+	for (; *text; text++)
+		fprintf(out, utf8 || (unsigned char)*text < 0x80 ? "%c" : "\\x%02x",
+			(unsigned char)*text);
+}
+
 static void cell_name(FILE *out, const struct ls_row *row)
 {
 	if (!row->info->name)
@@ -53,7 +66,7 @@ static void cell_name(FILE *out, const struct ls_row *row)
 		put_user(out, row->info->creator);
 		putc('/', out);
 	}
-	fputs(row->info->name, out);
+	put_safely(out, row, row->info->name);
 }
 
 static void cell_kind(FILE *out, const struct ls_row *row)
@@ -218,16 +231,6 @@ static void cell_use(FILE *out, const struct ls_row *row)
 		fprintf(out, "%s%s", i ? "\n" : "", row->uses->items[i].how);
 }
 
-/* JSON is UTF-8; in a table libsmartcols writes other bytes in just this way. */
-static void put_json_safely(FILE *out, const char *text)
-{
-	bool utf8 = ipcu_utf8(text, strlen(text));
-
-	for (; *text; text++)
-		fprintf(out, utf8 || (unsigned char)*text < 0x80 ? "%c" : "\\x%02x",
-			(unsigned char)*text);
-}
-
 static void cell_command(FILE *out, const struct ls_row *row)
 {
 	char command[128];
@@ -236,10 +239,7 @@ static void cell_command(FILE *out, const struct ls_row *row)
 		if (i)
 			putc('\n', out);
 		ipcu_process_command(row->uses->items[i].pid, command, sizeof(command));
-		if (row->view->json)
-			put_json_safely(out, command);
-		else
-			fputs(command, out);
+		put_safely(out, row, command);
 	}
 }
 

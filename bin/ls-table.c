@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libsmartcols.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
 #include "ls-table.h"
@@ -55,10 +56,35 @@ static bool new_column(struct libscols_table *table, const char *name, int json_
 					  NULL) == 0);
 }
 
-static enum ipcu_result print(struct libscols_table *table)
+/* The first lines of TEXT, and how many are missing then: what does not fit would scroll the headings away. */
+static void print_screen(const char *text, size_t lines)
 {
-	int result = scols_print_table(table);
+	size_t count = 0;
+	const char *at = text;
 
+	for (const char *end = text; (end = strchr(end, '\n')); end++)
+		count++;
+	if (*text && text[strlen(text) - 1] != '\n')
+		count++;
+	for (size_t i = 0; i < (count > lines ? lines - 1 : count); i++) {
+		size_t length = strcspn(at, "\n");
+
+		printf("%.*s\n", (int)length, at);
+		at += length + 1;
+	}
+	if (count > lines)
+		printf("... %zu more lines\n", count - lines + 1);
+}
+
+static enum ipcu_result print(struct libscols_table *table, const struct ls_view *view)
+{
+	char *text = NULL;
+	int result =
+		view->lines ? scols_print_table_to_string(table, &text) : scols_print_table(table);
+
+	if (view->lines && result == 0)
+		print_screen(text, view->lines);
+	free(text);
 	scols_unref_table(table);
 	return result == 0 ? IPCU_OK : ipcu_fail_call("malloc", ENOMEM, "cannot print the table");
 }
@@ -128,7 +154,7 @@ enum ipcu_result ls_table_add(struct ls_table *table, const struct ipcu_info *in
 
 enum ipcu_result ls_table_finish(struct ls_table *table)
 {
-	enum ipcu_result result = print(table->table);
+	enum ipcu_result result = print(table->table, table->view);
 
 	free_table(table);
 	return result;
@@ -189,7 +215,7 @@ enum ipcu_result ls_limits(const struct ls_view *view)
 	for (size_t i = 0; ok && i < count; i++)
 		ok = add_limit(table, &limits[i]);
 	if (ok)
-		return print(table);
+		return print(table, view);
 	scols_unref_table(table);
 	return ipcu_fail_call("malloc", ENOMEM, "cannot list the limits");
 }

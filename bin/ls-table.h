@@ -14,7 +14,8 @@ struct ls_view {
 	int columns[LS_COLUMNS_MAX]; /* indexes into the table of all columns */
 	size_t column_count;
 	bool json, noheadings;
-	uid_t self; /* whose names are shown without their owner */
+	uid_t self;   /* whose names are shown without their owner */
+	size_t lines; /* that fit on the screen; 0: any number */
 };
 
 /* ls-users.c: the processes that use an object. */

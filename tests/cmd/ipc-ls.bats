@@ -118,6 +118,36 @@ $waiter waits ipc-sem run -u 2 s1 -- true" ]
 	[ "$(ipc-rm -a -f && ipc-ls -J | jq '.objects | length')" = 0 ]
 }
 
+@test "a name that another user forged does not spoil the JSON" {
+	need_root "becomes another user"
+	as 1000 ipc-send q1 x
+	local registry chunk i
+	registry=$(as 1000 ipc-ls -a -k memory --noheadings -o KEY | xargs)
+	# The name of the first entry, and an index that leads there from everywhere.
+	scribble "$registry" $((4096 + 262144 + 8)) 61ff1b2200
+	chunk=$(printf '01000000%.0s' {1..8192})
+	for i in 0 1 2 3 4 5 6 7; do scribble "$registry" $((4096 + i * 32768)) "$chunk"; done
+	ipc-ls -J -a >"$TMP/json"
+	iconv -f UTF-8 -t UTF-8 "$TMP/json" | jq -r '.objects[0].name' | grep -Fq '/a\xff'
+	ipc-ls -a -o NAME --noheadings | grep -Fq '/a\xff\x1b"'
+	ipcrm --all
+}
+
+@test "watching on a terminal shows what fits" {
+	need script
+	ipc-send q1 x
+	local i
+	for i in 2 3 4 5 6 7 8 9; do ipc-send q$i x; done
+	watched() { run script -qec "stty rows $1 cols 80; exec timeout --foreground 1 ipc-ls --watch=0.1 -o NAME $2" /dev/null; }
+	watched 6 ''
+	# Each is on the screen of its own, which it does not scroll.
+	[ "$(tr -d '\r' <<<"$output" | sed 's/\x1b\[H\x1b\[2J//' | sed -n 1,6p | xargs)" = "NAME q1 q2 q3 ... 6 more lines NAME" ]
+	watched 20 ''
+	[ "$(tr -d '\r' <<<"$output" | sed 's/\x1b\[H\x1b\[2J//' | sed -n 1,11p | xargs)" = "NAME q1 q2 q3 q4 q5 q6 q7 q8 q9 NAME" ]
+	watched 6 q5
+	[ "$(tr -d '\r' <<<"$output" | sed 's/\x1b\[H\x1b\[2J//' | sed -n 1,3p | xargs)" = "NAME q5 NAME" ]
+}
+
 @test "one object by name, key or identifier" {
 	ipc-send q1 x
 	[ "$(ipc-ls --noheadings -o KIND "key:$(field q1 KEY)" | xargs)" = queue ]
