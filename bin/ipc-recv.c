@@ -69,8 +69,11 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 		wrong = "--peek goes with --all, not with --count, --follow or a COMMAND";
 	else if (options->common.json && options->format.style == RECV_FORMAT)
 		wrong = "only one of --json and --format can be given";
-	else if (options->command && (options->common.json || options->format.style == RECV_FORMAT))
-		wrong = "--json and --format are for stdout, not for a COMMAND";
+	else if (options->raw && options->format.end)
+		wrong = "only one of --null and --raw can be given";
+	else if (options->command && (options->common.json || options->format.end ||
+				      options->format.style == RECV_FORMAT))
+		wrong = "--json, --format and --null are for stdout, not for a COMMAND";
 	else if (options->keep_going && !options->command)
 		wrong = "--keep-going needs a COMMAND after --";
 	if (wrong) {

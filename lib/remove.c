@@ -150,6 +150,24 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 	return result;
 }
 
+/* Who may not write the registry may read whether there is something to be removed at all. */
+static enum ipcu_result denied(const struct ipcu_name *name)
+{
+	struct ipcu_error error = *ipcu_last_error();
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	enum ipcu_result result = ipcu_registry_open(&registry, name->owner);
+
+	if (result == IPCU_OK)
+		result = ipcu_registry_find(&registry, name->name, &record);
+	ipcu_registry_close(&registry);
+	if (result == IPCU_NOT_FOUND)
+		return result;
+	ipcu_error_restore(&error);
+	ipcu_hint("only user %lu and root can remove names there", (unsigned long)name->owner);
+	return IPCU_DENIED;
+}
+
 enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned flags)
 {
 	struct ipcu_registry registry;
@@ -161,12 +179,8 @@ enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned fl
 	if (name.form != IPCU_NAME_PLAIN)
 		return remove_raw(&name, kind, flags);
 	result = ipcu_registry_open_locked(&registry, name.owner, false);
-	if (result != IPCU_OK) {
-		if (result == IPCU_DENIED)
-			ipcu_hint("only user %lu and root can remove names there",
-				  (unsigned long)name.owner);
-		return result;
-	}
+	if (result != IPCU_OK)
+		return result == IPCU_DENIED ? denied(&name) : result;
 	result = remove_named(&registry, name.name, kind, flags);
 	ipcu_registry_unlock_close(&registry);
 	return result;

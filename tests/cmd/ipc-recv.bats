@@ -129,6 +129,8 @@ load ../helper
 	fails 2 ipc-recv -F '%x' q1
 	fails 2 ipc-recv -F '\q' q1
 	fails 2 ipc-recv -J -F '%b' q1
+	fails 2 ipc-recv -0 -r q1
+	[[ $stderr == *"only one of --null and --raw"* ]]
 }
 
 @test "follow writes before it blocks and ends with its reader, taking nothing more" {
@@ -246,6 +248,7 @@ load ../helper
 	fails 126 ipc-recv q1 -- /etc/passwd
 	fails 2 ipc-recv q1 --
 	fails 2 ipc-recv -J q1 -- cat
+	fails 2 ipc-recv -0 q1 -- cat
 	mkdir "$TMP/path"
 	: >"$TMP/path/plain-file"
 	fails 126 env PATH="$TMP/path:$PATH" ipc-recv q1 -- plain-file

@@ -69,6 +69,17 @@ load ../helper
 		while read -r id; do ipc-rm -k queue "id:$id"; done
 }
 
+@test "what another user does not have is absent, not denied" {
+	need_root "becomes another user"
+	as 1000 ipc-send q1 x
+	fails 4 as 1001 ipc-rm -f 1000/q1
+	[[ $stderr == *"hint: only user 1000 and root can remove names there" ]]
+	fails 3 as 1001 ipc-rm 1000/q2
+	fails 0 as 1001 ipc-rm -f 1000/q2
+	as 1000 ipc-rm q1
+	fails 3 as 1001 ipc-rm 1000/q1
+}
+
 @test "no limit of age, and no kind, is ignored" {
 	head -c 100000 /dev/zero | ipc-send -w q1
 	ipcrm -Q "$(field q1 KEY)"
