@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,16 @@ void cli_put_base64(struct cli_buffer *buffer, const void *bytes, size_t size)
 	}
 }
 
+void cli_would_block(int fd, short events)
+{
+	struct pollfd ready = { .fd = fd, .events = events };
+
+	if (errno != EAGAIN)
+		return;
+	poll(&ready, 1, -1);
+	errno = EINTR;
+}
+
 size_t cli_write(const void *bytes, size_t size)
 {
 	size_t done = 0;
@@ -110,9 +121,12 @@ size_t cli_write(const void *bytes, size_t size)
 	while (done < size) {
 		ssize_t wrote = write(STDOUT_FILENO, (const char *)bytes + done, size - done);
 
-		if (wrote >= 0)
+		if (wrote >= 0) {
 			done += (size_t)wrote;
-		else if (errno != EINTR || cli_interrupted())
+			continue;
+		}
+		cli_would_block(STDOUT_FILENO, POLLOUT);
+		if (errno != EINTR || cli_interrupted())
 			break;
 	}
 	return done;

@@ -27,6 +27,12 @@ void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size);
 void cli_put_base64(struct cli_buffer *buffer, const void *bytes, size_t size);
 
 /*
+ * After a read or write failed: if it was because somebody made FD non-blocking, as happens to terminals and
+ * pipes that several share, sleep until it is ready for EVENTS (poll(2)). errno is EINTR then: to be tried again.
+ */
+void cli_would_block(int fd, short events);
+
+/*
  * Write SIZE bytes to stdout. Returns how many went out; fewer mean errno says
  * why, EINTR that a signal asked us to end.
  */

@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "cli-interrupt.h"
+#include "cli-output.h"
 #include "pipe-stream.h"
 
 #ifndef sigev_notify_thread_id
@@ -132,6 +134,7 @@ static bool from_stdin(struct stream *stream)
 			moved(stream, (size_t)got);
 			continue;
 		}
+		cli_would_block(STDIN_FILENO, POLLIN);
 		if (errno != EINTR)
 			return fail_io(stream, "cannot read standard input", errno);
 		result = look(stream);
@@ -162,6 +165,7 @@ static bool to_stdout(struct stream *stream)
 			moved(stream, (size_t)put);
 			continue;
 		}
+		cli_would_block(STDOUT_FILENO, POLLOUT);
 		if (errno != EINTR)
 			return fail_io(stream, "write error", errno);
 		result = look(stream);

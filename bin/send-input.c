@@ -9,6 +9,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "cli-interrupt.h"
+#include "cli-output.h"
 #include "parse.h"
 #include "queue.h"
 #include "send-input.h"
@@ -156,6 +158,7 @@ static ssize_t read_some(struct stream *stream)
 
 		if (got >= 0)
 			return got;
+		cli_would_block(STDIN_FILENO, POLLIN);
 		show_progress(stream, errno != EINTR || cli_interrupted());
 		if (errno == EINTR && !cli_interrupted())
 			continue;

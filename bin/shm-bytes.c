@@ -4,6 +4,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,10 @@ static size_t fill(char *data, size_t size, int *errnum)
 			break;
 		if (got > 0) {
 			done += (size_t)got;
-		} else if (errno != EINTR || cli_interrupted()) {
+			continue;
+		}
+		cli_would_block(STDIN_FILENO, POLLIN);
+		if (errno != EINTR || cli_interrupted()) {
 			*errnum = errno;
 			break;
 		}

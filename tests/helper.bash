@@ -98,6 +98,12 @@ scribble() {
 	perl -e 'my $id = shmget(unpack("l", pack "L", hex $ARGV[0]), 0, 0) // die; shmwrite($id, pack("H*", $ARGV[2]), $ARGV[1], length($ARGV[2]) / 2) or die' "$@"
 }
 
+# Run a command whose file descriptor FD somebody has made non-blocking: nonblocking FD COMMAND...
+nonblocking() {
+	perl -MFcntl -e 'open my $f, "+<&=", shift or die; fcntl($f, F_SETFL, O_NONBLOCK | fcntl($f, F_GETFL, 0)) or die;
+		exec @ARGV' "$@"
+}
+
 need_root() {
 	[ "$IPC_TEST_NAMESPACE" = root ] || skip "needs root: $1"
 }

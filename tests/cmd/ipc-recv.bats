@@ -173,6 +173,16 @@ load ../helper
 	[ "$(ipc-recv -n q1)" = x ]
 }
 
+@test "a stdout that somebody made non-blocking is waited for" {
+	need perl
+	seq 100000 | ipc-send -w q1
+	seq 20 | ipc-send q1
+	nonblocking 1 ipc-recv -a q1 | (until_true eval '[ "$(field q1 MESSAGES)" -lt 21 ]' && cat >"$TMP/out")
+	[ "$(head -n -21 "$TMP/out" | sha256sum)" = "$(seq 100000 | sha256sum)" ]
+	[ "$(tail -n 20 "$TMP/out" | xargs)" = "$(seq 20 | xargs)" ]
+	[ "$(field q1 MESSAGES)" = 0 ]
+}
+
 @test "a signal loses nothing and ends it as a signal does" {
 	local signal
 	printf 'a\nb\nc\n' >"$TMP/wanted"

@@ -131,6 +131,12 @@ load ../helper
 	[ "$(ipc-recv -a q1)" = $'one\ntwo' ]
 }
 
+@test "a stdin that somebody made non-blocking is waited for" {
+	need perl
+	{ echo one; until_true bash -c 'ipc-recv -n q1 >/dev/null'; echo two; } | nonblocking 0 ipc-send q1
+	[ "$(ipc-recv -n q1)" = two ]
+}
+
 @test "what is said after progress on a terminal begins a new line" {
 	need script
 	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
