@@ -229,6 +229,8 @@ breaks() {
 	kill -KILL $writer $reader
 	until_true state_is p 0bytes,nobody
 	background ipc-pipe connect --size=8192 p < <(echo from a) >"$TMP/a"; a=$!
+	# The other one would say the size if it came first, and then wait for ever.
+	until_true eval '[[ $(field p STATE) == *,oneend ]]'
 	[ "$(echo from b | ipc-pipe connect p)" = "from a" ]
 	finish $a
 	[ "$(cat "$TMP/a")" = "from b" ]
