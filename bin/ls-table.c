@@ -82,7 +82,7 @@ static enum ipcu_result print(struct libscols_table *table, const struct ls_view
 	int result =
 		view->lines ? scols_print_table_to_string(table, &text) : scols_print_table(table);
 
-	if (view->lines && result == 0)
+	if (text)
 		print_screen(text, view->lines);
 	free(text);
 	scols_unref_table(table);
