@@ -16,6 +16,7 @@
  *    living holder has; a process on its way out has run its last
  *    instruction, so that its entry is free as soon as its units can be.
  *  - Who goes to another IPC namespace gives its units back by that, and its entry is free.
+ *  - Who has all units knows without looking that all older entries are nobody's.
  *
  * Containers may have this table in common, but process numbers of their own. Nobody can tell whether
  * a holder of another PID namespace still lives. So its entry is taken when all others
@@ -255,6 +256,20 @@ static int take_foreign(struct holder_table *table, unsigned count, const struct
 	return slot;
 }
 
+/* Take an entry of COUNT from before ALONE: then somebody was seen to hold all, so it is nobody's whatever it says. */
+static int take_old(struct holder_table *table, unsigned count, const struct claimer *claimer,
+		    uint64_t alone)
+{
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t word = atomic_load(&table->entries[i].holder);
+
+		if (word >> PID_BITS < alone &&
+		    atomic_compare_exchange_strong(&table->entries[i].holder, &word, claimer->self))
+			return (int)i;
+	}
+	return -1;
+}
+
 static void describe(struct holder_table *table, int slot, const struct claimer *claimer,
 		     pid_t owner, const struct ipcu_hold *hold)
 {
@@ -274,9 +289,9 @@ static void describe(struct holder_table *table, int slot, const struct claimer 
 		;
 }
 
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, pid_t owner,
-				    const struct ipcu_hold *hold, const struct timespec *deadline,
-				    int *slot)
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t alone,
+				    pid_t owner, const struct ipcu_hold *hold,
+				    const struct timespec *deadline, int *slot)
 {
 	const struct claimer claimer = { ipcu_process_clock() << PID_BITS | (uint64_t)getpid(),
 					 ipcu_process_numbers() };
@@ -288,6 +303,8 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 		*slot = take_entry(table, count, &claimer, surely_free);
 		if (*slot < 0)
 			*slot = take_entry(table, count, &claimer, is_free);
+		if (*slot < 0)
+			*slot = take_old(table, count, &claimer, alone);
 		if (*slot < 0)
 			*slot = take_foreign(table, count, &claimer);
 		if (*slot >= 0) {

@@ -20,12 +20,13 @@ void ipcu_holders_detach(struct holder_table *table);
 
 /*
  * An entry among the first COUNT for this process, which must already have its
- * units: then there is one that nobody living has. OWNER (0: itself) is whom it holds for. Where
+ * units: then there is one that nobody living has. OWNER (0: itself) is whom it holds for. ALONE, if not 0, is a time
+ * by ipcu_process_clock() after which HOLD was seen to be all units: what is older is nobody's. Where
  * somebody has damaged the table there is none: then it gives up at DEADLINE, but tries for a second.
  */
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, pid_t owner,
-				    const struct ipcu_hold *hold, const struct timespec *deadline,
-				    int *slot);
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t alone,
+				    pid_t owner, const struct ipcu_hold *hold,
+				    const struct timespec *deadline, int *slot);
 
 /* Give the entry back, if this process has it; before its units. */
 void ipcu_holders_drop(struct holder_table *table, int slot);

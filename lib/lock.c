@@ -26,6 +26,7 @@
 
 #include "deadline.h"
 #include "error.h"
+#include "process.h"
 #include "queue.h" /* ipcu_no_wait */
 #include "sem.h"
 
@@ -187,6 +188,7 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold,
 				   .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
 	struct holder_table *table;
 	enum ipcu_result result = ipcu_sem_table(sem, &table);
+	uint64_t now;
 	int count;
 
 	if (result == IPCU_DENIED)
@@ -196,12 +198,14 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold,
 	if (result != IPCU_OK)
 		return result;
 	hold->units = request.units;
+	now = ipcu_process_clock(); /* before the count, which may grow and let others in */
 	count = semctl(sem->object.id, SEM_COUNT, GETVAL);
 	if (count < 0)
 		result = ipcu_sem_failed(sem, errno, "cannot take units");
 	else
-		result = ipcu_holders_claim(table, (unsigned)count, sem->owner, hold, deadline,
-					    &hold->slot);
+		result = ipcu_holders_claim(table, (unsigned)count,
+					    hold->units == (unsigned)count ? now : 0, sem->owner,
+					    hold, deadline, &hold->slot);
 	if (result != IPCU_OK)
 		give(sem, hold);
 	return result;
