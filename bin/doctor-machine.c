@@ -3,11 +3,13 @@
  */
 #include <config.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "doctor.h"
+#include "error.h"
 
 /* The first namespaces of a machine have these numbers (the kernel's proc_ns.h). */
 #define FIRST_IPC 0xefffffffu
@@ -40,14 +42,24 @@ static bool differs(struct doctor *doctor, pid_t pid, const char *who)
 	return true;
 }
 
+/* What may not be looked at is left out, but what is not there is a mistake. */
+static enum ipcu_result look_at_peer(struct doctor *doctor)
+{
+	char process[16];
+
+	snprintf(process, sizeof(process), "%d", (int)doctor->peer);
+	if (number_of("self", "ipc") && !number_of(process, "ipc") && errno == ENOENT)
+		return ipcu_fail(IPCU_USAGE, "--peer: there is no process %s", process);
+	differs(doctor, doctor->peer, "process");
+	return IPCU_OK;
+}
+
 enum ipcu_result doctor_namespace(struct doctor *doctor)
 {
 	if (doctor->common.namespace_of) /* the caller knows */
 		return IPCU_OK;
-	if (doctor->peer) {
-		differs(doctor, doctor->peer, "process");
-		return IPCU_OK;
-	}
+	if (doctor->peer)
+		return look_at_peer(doctor);
 	if (differs(doctor, getppid(), "the parent, process") || differs(doctor, 1, "process"))
 		return IPCU_OK;
 	/* Process 1 may be root's, and not to be looked at; but who sees the machine's processes may expect its objects. */
