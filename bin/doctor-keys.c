@@ -7,11 +7,13 @@
 #include <config.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "doctor.h"
 #include "holder.h"
 #include "object.h"
+#include "shm.h"
 
 static const char *const family_kinds[] = { "queue", "semaphore", "memory" };
 
@@ -39,6 +41,27 @@ static void tell(struct doctor *doctor, const char *subject, enum ipcu_family fa
 		    family_kinds[family], (unsigned long)perm->cuid, (unsigned)key);
 }
 
+/*
+ * Whether, as it is now, a name of OWNER's has KEY after all, or NAME is on its way to it (shm-load.c): names go on
+ * being made and loaded since the objects were listed.
+ */
+static bool is_named_by_now(uid_t owner, const char *name, key_t key)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	bool named;
+
+	if (ipcu_registry_open(&registry, owner) != IPCU_OK)
+		return true;
+	named = ipcu_registry_has_key(&registry, key, IPCU_REGISTRY_NAME);
+	if (strcmp(name, IPCU_REGISTRY_NAME) != 0 && !named)
+		named = ipcu_registry_find(&registry, name, &record) != IPCU_OK ||
+			(record.kind == IPCU_KIND_MEMORY &&
+			 (key_t)ipcu_pair_low(record.definition[IPCU_SHM_OTHER]) == key);
+	ipcu_registry_close(&registry);
+	return named;
+}
+
 /* The keys of NAME before KEY, which is the one that its object has. */
 static void examine_keys(struct doctor *doctor, const char *subject, uid_t owner, const char *name,
 			 enum ipcu_family family, key_t key)
@@ -52,7 +75,7 @@ static void examine_keys(struct doctor *doctor, const char *subject, uid_t owner
 			return;
 		id = ipcu_family_get(family, candidate);
 		if (id >= 0 && ipcu_family_stat(family, id, &perm) == 0 &&
-		    !is_named(doctor, family, id))
+		    !is_named(doctor, family, id) && !is_named_by_now(owner, name, candidate))
 			tell(doctor, subject, family, candidate, &perm);
 	}
 }

@@ -101,6 +101,7 @@ struct sample {
 	time_t received;
 	pid_t receiver;
 	bool only_grew;
+	int growths; /* in how many parts of the interval */
 };
 
 static void name_fix(const struct ipcu_info *info, char fix[DOCTOR_TEXT])
@@ -136,6 +137,7 @@ static bool measure(struct sample *sample)
 	if (state.msg_qnum < sample->last || state.msg_rtime != sample->received ||
 	    state.msg_lrpid != sample->receiver)
 		sample->only_grew = false;
+	sample->growths += state.msg_qnum > sample->last;
 	sample->last = state.msg_qnum;
 	sample->bytes = state.__msg_cbytes;
 	return true;
@@ -171,7 +173,8 @@ static void tell_growth(struct doctor *doctor, const struct sample *sample)
 {
 	char name[DOCTOR_NAME], fix[DOCTOR_TEXT];
 
-	if (!sample->only_grew || sample->last <= sample->first)
+	/* Once is just what a queue is for. */
+	if (!sample->only_grew || sample->growths < 2)
 		return;
 	name_fix(sample->info, fix);
 	doctor_find(doctor, doctor_name(sample->info, name), fix,

@@ -67,6 +67,14 @@ static bool is_over(const unsigned short values[SEMAPHORES])
 	return (values[JOINED] && !values[PRESENT]) || (values[JOINED + 1] && !values[PRESENT + 1]);
 }
 
+bool ipcu_pipe_is_left(int set)
+{
+	unsigned short values[SEMAPHORES] = { 0 };
+
+	return semctl(set, 0, GETALL, (union semun){ .array = values }) == 0 && is_over(values) &&
+	       !values[PRESENT] && !values[PRESENT + 1] && !values[CLOSING];
+}
+
 unsigned ipcu_pipe_ends(int set, bool *over)
 {
 	unsigned short values[SEMAPHORES] = { 0 };

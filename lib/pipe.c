@@ -143,9 +143,8 @@ bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		      const struct ipcu_record *record, bool dry_run)
 {
 	int set = ipcu_pipe_set(record->key, registry->owner);
-	bool over;
 
-	if (set < 0 || ipcu_pipe_ends(set, &over) || !over)
+	if (set < 0 || !ipcu_pipe_is_left(set))
 		return false;
 	if (dry_run)
 		return true;

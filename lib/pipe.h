@@ -62,6 +62,9 @@ int ipcu_pipe_set_make(key_t key, mode_t mode);
 /* Bit 0: the first end is taken, bit 1: the second. *OVER: one that was taken is so no more. */
 unsigned ipcu_pipe_ends(int set, bool *over);
 
+/* Whether there was a session, and nobody is left of it, who would remove the pipe. */
+bool ipcu_pipe_is_left(int set);
+
 /* Be present at WANTED end. IPCU_NOT_FOUND: the pipe ended just now, and is to be opened again. */
 enum ipcu_result ipcu_pipe_come(ipcu_pipe *pipe, unsigned wanted, const struct timespec *deadline);
 

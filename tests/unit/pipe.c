@@ -290,10 +290,29 @@ static void both_ways(void)
 	ok(!exists(), "and nothing is left");
 }
 
+/* The semaphores of pipe-ends.c: 0 and 1 say who is present, 2 and 3 who has joined, 4 who closes. */
+static void left_behind(void)
+{
+	int set = ipcu_pipe_set_make(IPC_PRIVATE, 0600);
+	union semun one = { .val = 1 }, zero = { .val = 0 };
+
+	ok(!ipcu_pipe_is_left(set), "a new pipe is not left");
+	semctl(set, 2, SETVAL, one);
+	semctl(set, 3, SETVAL, one);
+	ok(ipcu_pipe_is_left(set), "one whose ends have left without removing it is");
+	semctl(set, 1, SETVAL, one);
+	ok(!ipcu_pipe_is_left(set), "one that still has an end is not");
+	semctl(set, 1, SETVAL, zero);
+	semctl(set, 4, SETVAL, one);
+	ok(!ipcu_pipe_is_left(set), "nor one that the last of them is just removing");
+	semctl(set, 0, IPC_RMID);
+}
+
 int main(void)
 {
 	deadline_for_all(60);
 	basics();
+	left_behind();
 	leaving();
 	both_ways();
 	death(IPCU_PIPE_READER, "a sleeping reader notices that the writer was killed");
