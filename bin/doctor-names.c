@@ -221,12 +221,15 @@ static void examine_name(struct doctor *doctor, const struct ipcu_info *info)
 {
 	char name[DOCTOR_NAME], word[DOCTOR_WORD], fix[DOCTOR_TEXT];
 
-	if (!info->name || !info->gone || info->creator == geteuid())
+	if (!info->name || info->creator == geteuid())
 		return;
 	doctor_name(info, name);
 	snprintf(fix, sizeof(fix), "ipc-rm -f %s", doctor_quote(name, word));
-	doctor_find(doctor, name, fix, "the %s is gone: another program removed it",
-		    ipcu_kind_name(info->kind));
+	if (info->gone)
+		doctor_find(doctor, name, fix, "the %s is gone: another program removed it",
+			    ipcu_kind_name(info->kind));
+	else if (info->kind == IPCU_KIND_PIPE && info->ends == 0 && is_old(doctor, info))
+		doctor_find(doctor, name, fix, "both its ends are gone");
 }
 
 enum ipcu_result doctor_unreachable(struct doctor *doctor)

@@ -178,6 +178,17 @@ sysctl_is() {
 	healthy
 }
 
+# Whether the ipc-doctor below PID sleeps for a time.
+naps() {
+	local child number
+	child=$(cat "/proc/$1/task/$1/children")
+	read -r number _ <"/proc/${child% }/syscall" || return
+	case $(uname -m)/$number in
+	x86_64/230 | x86_64/267 | x86_64/407 | aarch64/115 | i*86/267 | i*86/407) return 0 ;;
+	esac
+	return 1
+}
+
 # ---- queues ----------------------------------------------------------------------
 
 empty() {
@@ -232,6 +243,16 @@ empty() {
 	kill $sender $receiver
 	finish $sender 143
 	finish $receiver 143
+}
+
+@test "one message that comes is no growth" {
+	need_namespace "judges the whole namespace"
+	ipc-send q1 x
+	background doctor --interval=2s
+	local pid=$!
+	until_true naps $pid
+	ipc-send q1 y
+	finish $pid
 }
 
 @test "a queue that grows while a program takes few of many is no finding" {
@@ -384,6 +405,14 @@ differs_from_ours() {
 	[ "$(readlink /proc/self/ns/ipc)" != "$(readlink "/proc/$1/ns/ipc")" ]
 }
 
+@test "a peer that is not there is a mistake" {
+	local ended
+	true & ended=$!
+	wait $ended
+	fails 2 ipc-doctor --root="$TMP" --interval=0 --peer=$ended
+	[ "$stderr" = "ipc-doctor: namespace: --peer: there is no process $ended" ]
+}
+
 @test "a namespace that is process 1's is the machine's as far as anybody can see" {
 	need_root "makes a process namespace"
 	unshare --ipc --pid --fork --mount-proc ipc-doctor --root="$TMP"
@@ -424,6 +453,23 @@ differs_from_ours() {
 	FIX=${output##*; fix: }
 	mend
 	healthy
+}
+
+@test "a pipe of another user whose ends were killed, as root sees it" {
+	need_root "becomes another user"
+	need_namespace "judges the whole namespace"
+	background as 1000 bash -c 'exec ipc-pipe write -m 600 p' < <(exec sleep 1000)
+	local writer
+	until_true ipc-ls 1000/p
+	healthy --older-than=0
+	writer=$(ipc-ls --noheadings -o PIDS 1000/p | tr -d ' ')
+	kill -KILL "$writer"
+	until_true gone "$writer"
+	healthy
+	finds "$(id -un 1000 2>/dev/null || echo 1000)/p" "both its ends are gone" --older-than=0
+	mend
+	healthy --older-than=0
+	fails 3 ipc-ls 1000/p
 }
 
 @test "bodies, tables and half-made things that nobody can reach" {
@@ -548,6 +594,20 @@ differs_from_ours() {
 	finds b1 "a semaphore of user $(id -u), made by another program, is on its key $key"
 	mend
 	healthy
+}
+
+@test "what a load is just filling is no stranger" {
+	need_namespace "judges the whole namespace"
+	need strace
+	# Killed in the middle is as if it took long, but for the finding that it is.
+	echo x | strace -o /dev/null -e inject=madvise:signal=KILL:when=1 ipc-shm load m || [ $? -eq 137 ]
+	[ "$(ipc-ls -a --noheadings -o KIND,STATE | grep -c '^memory .* 2 bytes')" = 2 ]
+	fails 1 doctor
+	[[ $output == "memory m: "*"; fix: ipc-rm --stale" ]]
+	FIX=${output##*; fix: }
+	mend
+	healthy
+	[ "$(ipc-shm read m)" = x ]
 }
 
 @test "two names of ours that begin with the same key are not strangers" {
