@@ -302,15 +302,15 @@ static int leave_first(const ipcu_pipe *pipe, bool surely)
 	return ipcu_steps_do(pipe->set, &steps, NULL);
 }
 
-bool ipcu_pipe_close_empty(int set)
+int ipcu_pipe_close_empty(int set, const struct timespec *deadline)
 {
 	struct ipcu_steps steps = { .count = 0 };
 
 	for (unsigned end = 0; end < 2; end++)
 		expect(&steps, PRESENT + end, 0);
-	expect(&steps, CLOSING, 0);
+	ipcu_step(&steps, CLOSING, 0, 0);
 	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
-	return ipcu_steps_do(set, &steps, NULL) == 0;
+	return ipcu_steps_do(set, &steps, deadline);
 }
 
 bool ipcu_pipe_leave(ipcu_pipe *pipe, bool removes, bool wait)

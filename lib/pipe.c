@@ -148,7 +148,7 @@ bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		return false;
 	if (dry_run)
 		return true;
-	if (!ipcu_pipe_close_empty(set))
+	if (ipcu_pipe_close_empty(set, &ipcu_no_wait))
 		return false;
 	remove_parts(registry, name, record);
 	return true;
@@ -194,14 +194,23 @@ static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t w
 	return IPCU_CONFLICT;
 }
 
-/* What was left by the killed is no reason for a conflict: remove it. False if somebody is there. */
-static bool discard(ipcu_pipe *pipe)
+/*
+ * What was left by the killed is no reason for a conflict: remove it, or wait until the other one who has come
+ * has removed it. False if somebody is there.
+ */
+static bool discard(ipcu_pipe *pipe, const struct timespec *deadline)
 {
+	int errnum;
+
 	pipe->set = ipcu_pipe_set(pipe->object.key, pipe->object.owner);
-	if (pipe->set < 0 || !may_remove(geteuid(), pipe) || !ipcu_pipe_close_empty(pipe->set))
+	if (pipe->set < 0)
+		return errno == ENOENT;
+	if (!may_remove(geteuid(), pipe))
 		return false;
-	remove_all(pipe);
-	return true;
+	errnum = ipcu_pipe_close_empty(pipe->set, deadline);
+	if (errnum == 0)
+		remove_all(pipe);
+	return errnum == 0 || errnum == EIDRM;
 }
 
 /* Attach both parts. IPCU_NOT_FOUND: it ended just now. */
@@ -243,7 +252,7 @@ static enum ipcu_result open_once(ipcu_pipe *pipe, const char *name, unsigned wa
 		return result;
 	result = check_definition(pipe, definition, any_size);
 	if (result != IPCU_OK) {
-		*again = result == IPCU_CONFLICT && discard(pipe);
+		*again = result == IPCU_CONFLICT && discard(pipe, deadline);
 		return result;
 	}
 	result = attach(pipe);

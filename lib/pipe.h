@@ -80,8 +80,11 @@ enum ipcu_result ipcu_pipe_other(const ipcu_pipe *pipe, bool *there);
  */
 bool ipcu_pipe_leave(ipcu_pipe *pipe, bool removes, bool wait);
 
-/* If nobody is at either end, nobody will be until it is removed. False if somebody is. */
-bool ipcu_pipe_close_empty(int set);
+/*
+ * If nobody is at either end, nobody will be until it is removed: 0. EAGAIN if somebody is, or is about to remove it until
+ * DEADLINE; EIDRM if that one has.
+ */
+int ipcu_pipe_close_empty(int set, const struct timespec *deadline);
 
 /* What the errno of a failed step comes to. */
 enum ipcu_result ipcu_pipe_failed(const ipcu_pipe *pipe, int errnum, const char *doing,

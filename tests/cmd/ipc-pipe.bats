@@ -524,3 +524,17 @@ set_on_key() {
 	ipc-rm -f p
 	nothing_left
 }
+
+@test "two that come while one removes what the killed left need not fit that" {
+	need strace
+	background ipc-pipe connect p; first=$!
+	until_true blocked $first
+	kill -KILL $first
+	until_true gone $first
+	key=$(field p KEY)
+	# The first one sleeps between closing the old pipe and removing it.
+	background strace -qq -o /dev/null -e inject=shmctl:delay_enter=300000 ipc-pipe write p <<<text; writer=$!
+	until_true eval '[ "$(ipc-sem get -i 4 key:$key)" = 1 ]'
+	[ "$(ipc-pipe read -t 5s p)" = text ]
+	finish $writer
+}
