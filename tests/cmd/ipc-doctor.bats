@@ -458,7 +458,7 @@ differs_from_ours() {
 @test "a pipe of another user whose ends were killed, as root sees it" {
 	need_root "becomes another user"
 	need_namespace "judges the whole namespace"
-	background as 1000 bash -c 'exec ipc-pipe write -m 600 p' < <(exec sleep 1000)
+	background as 1000 bash -c 'exec ipc-pipe write -m 600 p' < <(exec sleep 1000 3>&-)
 	local writer
 	until_true ipc-ls 1000/p
 	healthy --older-than=0
