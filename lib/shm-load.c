@@ -276,7 +276,8 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	}
 	if (ipcu_stat_segment(old_id, &old) < 0)
 		return ipcu_fail_call("shmctl", EIDRM, "cannot replace it");
-	set_perm(stage->id, perm, perm->mode);
+	if (!set_perm(stage->id, perm, perm->mode))
+		return ipcu_fail_call("shmctl", errno, "cannot give it its owner and mode");
 	set_other(record, record->key, old.shm_cpid);
 	record->id = stage->id;
 	record->key = stage->key;
@@ -305,7 +306,8 @@ static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry 
 	if (ipcu_stat_segment(stage->id, &state) < 0)
 		return ipcu_fail_call("shmctl", EIDRM, "cannot create it");
 	state.shm_perm.mode = (unsigned short)(mode ? mode : 0600);
-	set_perm(stage->id, &state.shm_perm, state.shm_perm.mode);
+	if (!set_perm(stage->id, &state.shm_perm, state.shm_perm.mode))
+		return ipcu_fail_call("shmctl", errno, "cannot give it its mode");
 	record.id = stage->id;
 	record.key = stage->key;
 	record.created = (int64_t)time(NULL);
