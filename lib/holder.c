@@ -293,8 +293,9 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 				    pid_t owner, const struct ipcu_hold *hold,
 				    const struct timespec *deadline, int *slot)
 {
-	const struct claimer claimer = { ipcu_process_clock() << PID_BITS | (uint64_t)getpid(),
-					 ipcu_process_numbers() };
+	pid_t self = getpid();
+	const struct claimer claimer = { ipcu_process_clock() << PID_BITS | (uint64_t)self,
+					 ipcu_process_numbers(self) };
 	struct timespec pause = { 0, 1000000 }, last = { 0, 0 };
 
 	if (count > IPCU_SEM_COUNT_MAX)
@@ -325,13 +326,14 @@ enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, 
 void ipcu_holders_drop(struct holder_table *table, int slot)
 {
 	struct holder_entry *entry;
+	pid_t self = getpid();
 	uint64_t word;
 
 	if (slot < 0 || slot >= (int)IPCU_SEM_COUNT_MAX)
 		return;
 	entry = &table->entries[slot];
 	word = atomic_load(&entry->holder);
-	if (pid_of(word) == getpid() && !is_foreign(entry, word, ipcu_process_numbers()))
+	if (pid_of(word) == self && !is_foreign(entry, word, ipcu_process_numbers(self)))
 		atomic_compare_exchange_strong(&entry->holder, &word, 0);
 }
 
@@ -361,7 +363,7 @@ static bool read_entry(struct holder_table *table, unsigned slot, uint64_t numbe
 size_t ipcu_holders_each(struct holder_table *table, ipcu_holder_fn fn, void *context)
 {
 	uint32_t high = atomic_load(&table->high);
-	uint64_t numbers = ipcu_process_numbers();
+	uint64_t numbers = ipcu_process_numbers(getpid());
 	char command[4096];
 	size_t count = 0;
 

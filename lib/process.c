@@ -171,15 +171,15 @@ char ipcu_process_state(pid_t pid)
 	return fields.state;
 }
 
-uint64_t ipcu_process_numbers(void)
+uint64_t ipcu_process_numbers(pid_t self)
 {
 	static _Atomic pid_t known_for; /* a child may be in another one */
 	static _Atomic uint64_t known;
 	struct stat ours;
 
-	if (known_for != getpid()) {
+	if (known_for != self) {
 		known = stat("/proc/self/ns/pid", &ours) == 0 ? ours.st_ino : 0;
-		known_for = getpid();
+		known_for = self;
 	}
 	return known;
 }

@@ -31,8 +31,8 @@ bool ipcu_process_ended(pid_t pid, uint64_t then);
 /* Its state as in ps(1): 'T' stopped, 't' traced, 'S' asleep...; 0 if it is gone. */
 char ipcu_process_state(pid_t pid);
 
-/* The PID namespace that our process numbers are of, 0 if it cannot be told. */
-uint64_t ipcu_process_numbers(void);
+/* The PID namespace that our process numbers are of, 0 if it cannot be told. SELF is getpid(). */
+uint64_t ipcu_process_numbers(pid_t self);
 
 /* Whether PID has surely left our IPC namespace, and with it what it held. Cannot tell means no. */
 bool ipcu_process_left(pid_t pid);
