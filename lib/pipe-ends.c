@@ -121,7 +121,7 @@ static void expect(struct ipcu_steps *steps, unsigned semaphore, unsigned value)
 static bool plausible(const unsigned short values[SEMAPHORES])
 {
 	return values[PRESENT] <= 1 && values[PRESENT + 1] <= 1 && values[JOINED] <= 1 &&
-	       values[JOINED + 1] <= 1;
+	       values[JOINED + 1] <= 1 && values[CLOSING] <= 1;
 }
 
 static enum ipcu_result damaged(void)
@@ -150,7 +150,8 @@ static int clear(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES],
 }
 
 /* Be present at the end, if it is as in VALUES. */
-static int enter(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES])
+static int enter(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES],
+		 const struct timespec *deadline)
 {
 	struct ipcu_steps steps = { .count = 0 };
 	unsigned other = !pipe->end;
@@ -162,7 +163,7 @@ static int enter(const ipcu_pipe *pipe, const unsigned short values[SEMAPHORES])
 	if (values[JOINED + other])
 		expect(&steps, PRESENT + other, 1);
 	ipcu_step(&steps, PRESENT + pipe->end, 1, SEM_UNDO);
-	return ipcu_steps_do(pipe->set, &steps, NULL);
+	return ipcu_steps_do(pipe->set, &steps, deadline);
 }
 
 static enum ipcu_result occupied(const ipcu_pipe *pipe, unsigned wanted)
@@ -242,7 +243,10 @@ enum ipcu_result ipcu_pipe_come(ipcu_pipe *pipe, unsigned wanted, const struct t
 		pipe->end = choose(wanted, values);
 		if (pipe->end == ANY_END)
 			return occupied(pipe, wanted);
-		errnum = enter(pipe, values);
+		errnum = enter(pipe, values, deadline);
+		if (errnum == EAGAIN && deadline && ipcu_deadline_passed(deadline) &&
+		    semctl(pipe->set, CLOSING, GETVAL) > 0)
+			break;
 	}
 	if (errnum)
 		return ipcu_pipe_failed(pipe, errnum, "cannot open it", deadline);
@@ -311,6 +315,14 @@ int ipcu_pipe_close_empty(int set, const struct timespec *deadline)
 	ipcu_step(&steps, CLOSING, 0, 0);
 	ipcu_step(&steps, CLOSING, 1, SEM_UNDO);
 	return ipcu_steps_do(set, &steps, deadline);
+}
+
+void ipcu_pipe_reopen(int set)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	ipcu_step(&steps, CLOSING, -1, SEM_UNDO | IPC_NOWAIT);
+	ipcu_steps_do(set, &steps, NULL);
 }
 
 bool ipcu_pipe_leave(ipcu_pipe *pipe, bool removes, bool wait)

@@ -131,12 +131,13 @@ static void remove_all(const ipcu_pipe *pipe)
 	struct ipcu_registry registry;
 	struct ipcu_record record;
 
-	if (ipcu_registry_open_locked(&registry, pipe->object.owner, false) != IPCU_OK)
-		return; /* what is left is as if we had been killed here */
-	if (ipcu_registry_find(&registry, pipe->object.name, &record) == IPCU_OK &&
-	    record.kind == IPCU_KIND_PIPE && record.id == pipe->object.id)
-		remove_parts(&registry, pipe->object.name, &record);
-	ipcu_registry_unlock_close(&registry);
+	if (ipcu_registry_open_locked(&registry, pipe->object.owner, false) == IPCU_OK) {
+		if (ipcu_registry_find(&registry, pipe->object.name, &record) == IPCU_OK &&
+		    record.kind == IPCU_KIND_PIPE && record.id == pipe->object.id)
+			remove_parts(&registry, pipe->object.name, &record);
+		ipcu_registry_unlock_close(&registry);
+	}
+	ipcu_pipe_reopen(pipe->set);
 }
 
 bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
@@ -151,6 +152,7 @@ bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 	if (ipcu_pipe_close_empty(set, &ipcu_no_wait))
 		return false;
 	remove_parts(registry, name, record);
+	ipcu_pipe_reopen(set);
 	return true;
 }
 

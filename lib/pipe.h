@@ -86,6 +86,12 @@ bool ipcu_pipe_leave(ipcu_pipe *pipe, bool removes, bool wait);
  */
 int ipcu_pipe_close_empty(int set, const struct timespec *deadline);
 
+/*
+ * After removing: should the set be there still, because the registry is damaged, it is as if we had been killed. Otherwise
+ * all who come would wait for our end, and we too.
+ */
+void ipcu_pipe_reopen(int set);
+
 /* What the errno of a failed step comes to. */
 enum ipcu_result ipcu_pipe_failed(const ipcu_pipe *pipe, int errnum, const char *doing,
 				  const struct timespec *deadline);
