@@ -17,12 +17,6 @@
 #include "queue.h"
 #include "steps.h"
 
-enum {
-	PRESENT = 0,
-	JOINED = 2,
-	CLOSING = 4,
-	SEMAPHORES = 7
-}; /* more than it needs, to be told from others */
 #define PAGE 4096
 #define CAPACITY_MAX (UINT64_C(1) << 30) /* pipe-ring.c: what half a word can count */
 #define CAPACITY_DEFAULT (UINT64_C(1) << 20)

@@ -337,17 +337,22 @@ BEGIN(begin_lock)
 	return true;
 }
 
-/* All of one letter, and as many as the letter says. */
-BEGIN(begin_load)
+/* For stdin: all of one letter of the first BELOW, and as many as the letter says. */
+static void give_letters(unsigned below, char **input, size_t *size)
 {
-	unsigned letter = soak_random(8);
+	unsigned letter = soak_random(below);
 
-	(void)child;
 	*size = 1000 * (letter + 1);
 	*input = malloc(*size);
 	if (!*input)
 		abort();
 	memset(*input, 'a' + (int)letter, *size);
+}
+
+BEGIN(begin_load)
+{
+	(void)child;
+	give_letters(8, input, size);
 	WORDS("ipc-shm", "load", "l");
 	return true;
 }
@@ -372,17 +377,11 @@ static void end_read(struct child *child, const struct ending *ending)
 
 /* ---- pipes ---------------------------------------------------------------------- */
 
-/* Bytes of one letter again, more than the pipe has room for. */
+/* Mostly more than the pipe has room for. */
 BEGIN(begin_pipe_write)
 {
-	unsigned letter = soak_random(20);
-
 	(void)child;
-	*size = 1000 * (letter + 1);
-	*input = malloc(*size);
-	if (!*input)
-		abort();
-	memset(*input, 'a' + (int)letter, *size);
+	give_letters(20, input, size);
 	WORDS("ipc-pipe", "write", "-t", "200ms", "--size=4K", text(0, "p%u", soak_random(2)));
 	return true;
 }
