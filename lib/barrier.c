@@ -42,6 +42,7 @@
 #include "barrier.h"
 #include "deadline.h"
 #include "error.h"
+#include "identity.h"
 
 #define GRACE_NANOSECONDS \
 	50000000 /* for a lock that is held for microseconds, whatever the deadline */
@@ -50,7 +51,7 @@
 
 static int set_size(uint64_t parties)
 {
-	return (int)(PLACE + parties - 1);
+	return (int)(PLACE + parties - 1 + IPCU_IDENTITY_MEMBERS);
 }
 
 static int create(key_t key, int flags, const uint64_t definition[4])
@@ -58,18 +59,16 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 	return semget(key, set_size(definition[0]), flags);
 }
 
-static enum ipcu_result init(int id, const uint64_t definition[4])
+static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
 {
-	unsigned short *values = calloc((size_t)set_size(definition[0]), sizeof(*values));
-	int result;
+	const struct ipcu_identity identity =
+		ipcu_identity_of(IPCU_KIND_BARRIER, object->owner, object->name, 0);
+	struct ipcu_steps steps = { .count = 0 };
 
-	if (!values)
-		return ipcu_fail_call("malloc", ENOMEM, "cannot create it");
-	values[LOCK] = 1;
-	values[GATE] = 1;
-	result = semctl(id, 0, SETALL, (union semun){ .array = values });
-	free(values);
-	return result == 0 ? IPCU_OK : ipcu_fail_call("semctl", errno, "cannot create it");
+	ipcu_identity_step(&steps, (unsigned)set_size(definition[0]), &identity);
+	ipcu_step(&steps, LOCK, 1, 0);
+	ipcu_step(&steps, GATE, 1, 0);
+	return ipcu_identity_init(id, &steps);
 }
 
 /* All values of a set of PARTIES, checked. Free state->values whatever it returns. */
@@ -81,9 +80,8 @@ static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state
 		state->values = calloc((size_t)set_size(parties), sizeof(*state->values));
 	if (!state->values)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot read the barrier");
-	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0)
-		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno,
-				      "cannot read the barrier");
+	if (ipcu_set_read(id, state->values, (unsigned)set_size(parties), NULL) < 0)
+		return ipcu_fail_call("semctl", errno, "cannot read the barrier");
 	for (unsigned slot = 0; slot < IPCU_BARRIER_SLOTS; slot++)
 		if (state->values[GATE + slot] == 1) {
 			open++;

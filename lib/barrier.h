@@ -17,7 +17,7 @@ enum {
 	GATE,
 	ARRIVED = GATE + IPCU_BARRIER_SLOTS,
 	BROKEN = ARRIVED + IPCU_BARRIER_SLOTS,
-	PLACE = BROKEN + IPCU_BARRIER_SLOTS
+	PLACE = BROKEN + IPCU_BARRIER_SLOTS /* and, after the places, those of identity.h */
 };
 
 #define IPCU_BARRIER_SLICE 100000000 /* nanoseconds to wait for a slot that nobody is in */

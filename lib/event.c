@@ -26,13 +26,14 @@
 
 #include "deadline.h"
 #include "error.h"
+#include "identity.h"
 #include "queue.h"
 #include "steps.h"
 
 #define SLOTS 8u
 #define SLICE_NANOSECONDS INT64_C(30000000000)
 
-enum { LOW, HIGH, GATE, SIZE = GATE + SLOTS };
+enum { LOW, HIGH, GATE, IDENTITY = GATE + SLOTS, SIZE = IDENTITY + IPCU_IDENTITY_MEMBERS };
 
 struct ipcu_event {
 	struct ipcu_object object;
@@ -51,15 +52,16 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 	return semget(key, SIZE, flags);
 }
 
-static enum ipcu_result init(int id, const uint64_t definition[4])
+static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
 {
-	unsigned short values[SIZE] = { 0 };
+	const struct ipcu_identity identity =
+		ipcu_identity_of(IPCU_KIND_EVENT, object->owner, object->name, 0);
+	struct ipcu_steps steps = { .count = 0 };
 
 	(void)definition;
-	values[GATE] = 1;
-	if (semctl(id, 0, SETALL, (union semun){ .array = values }) == 0)
-		return IPCU_OK;
-	return ipcu_fail_call("semctl", errno, "cannot create it");
+	ipcu_identity_step(&steps, SIZE, &identity);
+	ipcu_step(&steps, GATE, 1, 0);
+	return ipcu_identity_init(id, &steps);
 }
 
 static bool is_event(int id)
@@ -74,11 +76,10 @@ static enum ipcu_result look(const struct ipcu_object *object, int id, struct st
 	unsigned open = 0;
 
 	memset(state, 0, sizeof(*state));
-	if (semctl(id, 0, GETALL, (union semun){ .array = state->values }) < 0) {
+	if (ipcu_set_read(id, state->values, SIZE, NULL) < 0) {
 		if (errno == EACCES && object)
 			return ipcu_object_denied(object, "semctl", "cannot read the event");
-		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno,
-				      "cannot read the event");
+		return ipcu_fail_call("semctl", errno, "cannot read the event");
 	}
 	state->generation = state->values[HIGH] * (uint64_t)IPCU_DIGIT + state->values[LOW];
 	state->slot = (unsigned)(state->generation % SLOTS);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "identity.h"
 #include "object.h"
 
 #define REPLACED_MAX 1000 /* how often a name may be given to another object while we look */
@@ -154,7 +155,9 @@ void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name)
 		id = ipcu_family_get(ops->family, record.key);
 		if (id >= 0 && ipcu_family_stat(ops->family, id, &perm) == 0 &&
 		    perm.cuid == registry->owner &&
-		    ipcu_family_fresh(ops->family, id, record.creator))
+		    (ipcu_family_fresh(ops->family, id, record.creator) ||
+		     (ops->family == IPCU_FAMILY_SET &&
+		      ipcu_identity_is(id, ops->kind, registry->owner, name))))
 			ipcu_family_remove(ops->family, id);
 	}
 	if (ops && ops->remove)
@@ -201,18 +204,22 @@ static enum ipcu_result make_on(struct ipcu_object *object, struct attempt *atte
 				attempt->squatter = object->perm.cuid;
 			return IPCU_CONFLICT;
 		}
+		if (ops->family == IPCU_FAMILY_SET &&
+		    ipcu_identity_is(id, ops->kind, object->owner, object->name))
+			goto made; /* by a creator that was killed before it could record it */
 		if (!ops->adopt || !ops->adopt(id, record->definition) ||
 		    ipcu_registry_has_key(attempt->registry, key, object->name))
 			return IPCU_CONFLICT;
 	} else if (id < 0) {
 		return ipcu_fail_call(ops->call, errno, "cannot create it");
 	} else if (ops->init) {
-		result = ops->init(id, record->definition);
+		result = ops->init(object, id, record->definition);
 		if (result != IPCU_OK) {
 			unmake(object, record, id);
 			return result;
 		}
 	}
+made:
 	if (ipcu_family_stat(ops->family, id, &object->perm) < 0) {
 		result = ipcu_fail_call(ops->call, errno, "cannot create it");
 		unmake(object, record, id);

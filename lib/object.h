@@ -8,6 +8,8 @@
 #include "registry.h"
 #include "sysv.h"
 
+struct ipcu_object;
+
 /* What the naming rooms must know of a kind. */
 struct ipcu_kind_ops {
 	enum ipcu_kind kind;
@@ -17,14 +19,24 @@ struct ipcu_kind_ops {
 	/* msgget and its like with IPC_CREAT; DEFINITION may be NULL for a raw key. */
 	int (*create)(key_t key, int flags, const uint64_t definition[4]);
 
-	/* Bring a new object into its first state, before anybody can find it. May be NULL. */
-	enum ipcu_result (*init)(int id, const uint64_t definition[4]);
+	/*
+	 * Bring the new object ID of OBJECT's name into its first state. It becomes recognisable by its
+	 * identity (identity.h) in the same step. May be NULL.
+	 */
+	enum ipcu_result (*init)(const struct ipcu_object *object, int id,
+				 const uint64_t definition[4]);
 
 	/*
 	 * Whether an object of the name's owner, found on the name's key but made
 	 * by some other program, can serve; may complete DEFINITION. NULL: it cannot.
 	 */
 	bool (*adopt)(int id, uint64_t definition[4]);
+
+	/*
+	 * Refuse with a recorded IPCU_CONFLICT if the object is in use; otherwise make it impossible to
+	 * start using it until it is removed or this process ends. May be NULL.
+	 */
+	enum ipcu_result (*seal)(int id, const struct ipcu_record *record);
 
 	/*
 	 * Why it must not be removed now, as a recorded IPCU_CONFLICT, beyond

@@ -30,6 +30,7 @@
 
 #include "deadline.h"
 #include "error.h"
+#include "identity.h"
 #include "pipe.h"
 #include "queue.h"
 #include "steps.h"
@@ -38,8 +39,9 @@ enum {
 	PRESENT = 0,
 	JOINED = 2,
 	CLOSING = 4,
-	SEMAPHORES = 7
-};				     /* more than it needs, to be told from others */
+	IDENTITY = 5,
+	SEMAPHORES = IDENTITY + IPCU_IDENTITY_MEMBERS
+};
 #define FAREWELL INT64_C(2000000000) /* the other end notices within a second */
 #define ANY_END 2
 #define TRIES 1000
@@ -57,9 +59,20 @@ int ipcu_pipe_set(key_t key, uid_t owner)
 	return -1;
 }
 
-int ipcu_pipe_set_make(key_t key, mode_t mode)
+enum ipcu_result ipcu_pipe_set_make(const struct ipcu_object *object, key_t key, mode_t mode,
+				    const uint64_t definition[4])
 {
-	return semget(key, SEMAPHORES, IPC_CREAT | IPC_EXCL | (int)(mode & 0666));
+	const struct ipcu_identity identity = ipcu_identity_of(
+		IPCU_KIND_PIPE, object->owner, object->name, (unsigned)definition[IPCU_PIPE_RINGS]);
+	struct ipcu_steps steps = { .count = 0 };
+	int id = semget(key, SEMAPHORES, IPC_CREAT | IPC_EXCL | (int)(mode & 0666));
+
+	if (id < 0 && errno == EEXIST)
+		return IPCU_CONFLICT;
+	if (id < 0)
+		return ipcu_fail_call("semget", errno, "cannot create it");
+	ipcu_identity_step(&steps, SEMAPHORES, &identity);
+	return ipcu_identity_init(id, &steps);
 }
 
 static bool is_over(const unsigned short values[SEMAPHORES])
@@ -71,7 +84,7 @@ bool ipcu_pipe_is_left(int set)
 {
 	unsigned short values[SEMAPHORES] = { 0 };
 
-	return semctl(set, 0, GETALL, (union semun){ .array = values }) == 0 && is_over(values) &&
+	return ipcu_set_read(set, values, SEMAPHORES, NULL) == 0 && is_over(values) &&
 	       !values[PRESENT] && !values[PRESENT + 1] && !values[CLOSING];
 }
 
@@ -80,7 +93,7 @@ unsigned ipcu_pipe_ends(int set, bool *over)
 	unsigned short values[SEMAPHORES] = { 0 };
 
 	*over = false;
-	if (semctl(set, 0, GETALL, (union semun){ .array = values }) < 0)
+	if (ipcu_set_read(set, values, SEMAPHORES, NULL) < 0)
 		return 0;
 	*over = is_over(values);
 	return (values[PRESENT] ? 1u : 0) | (values[PRESENT + 1] ? 2u : 0);
@@ -228,7 +241,7 @@ enum ipcu_result ipcu_pipe_come(ipcu_pipe *pipe, unsigned wanted, const struct t
 	int errnum = EAGAIN;
 
 	while (errnum == EAGAIN) {
-		if (semctl(pipe->set, 0, GETALL, (union semun){ .array = values }) < 0)
+		if (ipcu_set_read(pipe->set, values, SEMAPHORES, NULL) < 0)
 			return ipcu_pipe_failed(pipe, errno, "cannot open it", NULL);
 		if (!plausible(values))
 			return damaged();

@@ -45,17 +45,13 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 }
 
 /* The set beside the segment; all zero is nobody there. */
-static enum ipcu_result init(int id, const uint64_t definition[4])
+static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
 {
 	struct ipc_perm perm;
 
-	(void)definition;
 	if (ipcu_family_stat(IPCU_FAMILY_SEGMENT, id, &perm) < 0)
 		return ipcu_fail_call("shmctl", errno, "cannot create it");
-	if (ipcu_pipe_set_make(PERM_KEY(perm), perm.mode) >= 0)
-		return IPCU_OK;
-	return errno == EEXIST ? IPCU_CONFLICT
-			       : ipcu_fail_call("semget", errno, "cannot create it");
+	return ipcu_pipe_set_make(object, PERM_KEY(perm), perm.mode, definition);
 }
 
 static void remove_rest(uid_t owner, const struct ipcu_record *record)

@@ -56,8 +56,9 @@ struct ipcu_pipe {
 /* The set that says who is at the ends of OWNER's pipe with KEY, or -1 with errno; EEXIST: it is another program's. */
 int ipcu_pipe_set(key_t key, uid_t owner);
 
-/* Make it, if there is none; all zero is nobody there. -1 with errno. */
-int ipcu_pipe_set_make(key_t key, mode_t mode);
+/* Create it for OBJECT's name, with nothing at either end. IPCU_CONFLICT: the key is taken. */
+enum ipcu_result ipcu_pipe_set_make(const struct ipcu_object *object, key_t key, mode_t mode,
+				    const uint64_t definition[4]);
 
 /* Bit 0: the first end is taken, bit 1: the second. *OVER: one that was taken is so no more. */
 unsigned ipcu_pipe_ends(int set, bool *over);

@@ -56,17 +56,21 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 	return semget(key, SEM_MEMBERS, flags);
 }
 
-static enum ipcu_result init(int id, const uint64_t definition[4])
+static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
 {
-	unsigned short members[SEM_MEMBERS] = { 0 };
+	const struct ipcu_identity identity =
+		ipcu_identity_of(IPCU_KIND_SEMAPHORE, object->owner, object->name, 0);
+	struct ipcu_steps steps = { .count = 0 };
 	struct holder_table *table;
 	enum ipcu_result result;
 
-	members[SEM_VALUE] = members[SEM_COUNT] = (unsigned short)definition[0];
-	members[SEM_GATE] = 1;
-	if (semctl(id, 0, SETALL, (union semun){ .array = members }) < 0)
-		return ipcu_fail_call("semctl", errno, "cannot create it");
-	result = ipcu_holders_attach(id, true, &table);
+	ipcu_identity_step(&steps, SEM_MEMBERS, &identity);
+	ipcu_step(&steps, SEM_VALUE, (int)definition[0], 0);
+	ipcu_step(&steps, SEM_COUNT, (int)definition[0], 0);
+	ipcu_step(&steps, SEM_GATE, 1, 0);
+	result = ipcu_identity_init(id, &steps);
+	if (result == IPCU_OK)
+		result = ipcu_holders_attach(id, true, &table);
 	if (result == IPCU_OK)
 		ipcu_holders_detach(table);
 	return result;
@@ -95,7 +99,7 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 	int held;
 
 	(void)record;
-	if (semctl(id, 0, GETALL, (union semun){ .array = m }) < 0)
+	if (ipcu_set_read(id, m, SEM_MEMBERS, NULL) < 0)
 		return IPCU_OK; /* not ours to read: then not ours to remove */
 	held = m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN];
 	if (held <= 0)
@@ -126,8 +130,7 @@ static void describe(struct ipcu_info *info)
 	unsigned short m[SEM_MEMBERS] = { 0 };
 
 	info->value = info->count = info->waiters = -1;
-	if (info->semaphores != SEM_MEMBERS ||
-	    semctl(info->id, 0, GETALL, (union semun){ .array = m }) < 0)
+	if (ipcu_set_read(info->id, m, SEM_MEMBERS, NULL) < 0)
 		return;
 	info->value = m[SEM_VALUE];
 	info->count = m[SEM_COUNT];
@@ -187,17 +190,13 @@ enum ipcu_result ipcu_sem_damaged(void)
 enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SEM_MEMBERS])
 {
 	struct semid_ds state;
-	int id = sem->object.id;
 
-	/* GETALL writes as many as there are: somebody may have put another set on our key. */
-	if (ipcu_stat_set(id, &state) < 0)
-		return ipcu_sem_failed(sem, EIDRM, "cannot read its values");
-	if (state.sem_nsems != SEM_MEMBERS)
+	if (ipcu_set_read(sem->object.id, members, SEM_MEMBERS, &state) == 0)
+		return IPCU_OK;
+	if (errno == EINVAL)
 		return ipcu_fail(IPCU_CONFLICT, "it is not a semaphore of ours: it has %lu members",
 				 (unsigned long)state.sem_nsems);
-	if (semctl(id, 0, GETALL, (union semun){ .array = members }) < 0)
-		return ipcu_sem_failed(sem, errno, "cannot read its values");
-	return IPCU_OK;
+	return ipcu_sem_failed(sem, errno, "cannot read its values");
 }
 
 /* ---- opening ------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #define SEM_H
 
 #include "holder.h"
+#include "identity.h"
 #include "object.h"
 
 /* The members of a named semaphore's set. */
@@ -14,7 +15,8 @@ enum {
 	SEM_TAKEN,     /* units taken for good, by ipcu_sem_wait */
 	SEM_COUNT,     /* all units */
 	SEM_EXCLUSIVE, /* 1: held exclusively */
-	SEM_MEMBERS
+	SEM_IDENTITY,  /* identity.h */
+	SEM_MEMBERS = SEM_IDENTITY + IPCU_IDENTITY_MEMBERS
 };
 
 struct ipcu_sem {

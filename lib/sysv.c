@@ -50,6 +50,29 @@ long ipcu_set_members(int id)
 	return -1;
 }
 
+int ipcu_set_read(int id, unsigned short *values, unsigned members, struct semid_ds *state)
+{
+	struct semid_ds own;
+
+	if (!state)
+		state = &own;
+	if (ipcu_stat_set(id, state) < 0) {
+		if (errno == EINVAL)
+			errno = EIDRM;
+		return -1;
+	}
+	if (state->sem_nsems != members) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* The number of members of an identifier never changes, and a removed identifier fails. */
+	if (semctl(id, 0, GETALL, (union semun){ .array = values }) == 0)
+		return 0;
+	if (errno == EINVAL)
+		errno = EIDRM;
+	return -1;
+}
+
 int ipcu_stat_segment(int id, struct shmid_ds *state)
 {
 	memset(state, 0, sizeof(*state));

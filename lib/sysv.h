@@ -61,6 +61,13 @@ int ipcu_stat_queue(int id, struct msqid_ds *state);
 int ipcu_stat_set(int id, struct semid_ds *state);
 int ipcu_stat_segment(int id, struct shmid_ds *state);
 
+/*
+ * Read all values of set ID, which must have MEMBERS members, into VALUES. 0, or -1 with errno: EINVAL if the set has a
+ * different number of members, EIDRM if it is gone. *STATE, if not NULL, is its state. This is the only place that reads
+ * members of a set that another user may have made: GETALL writes as many values as the set has.
+ */
+int ipcu_set_read(int id, unsigned short *values, unsigned members, struct semid_ds *state);
+
 /* How many members set ID has; -1 with errno EIDRM: it is gone, not just another one. */
 long ipcu_set_members(int id);
 

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "identity.h"
 #include "pipe.h"
 #include "queue.h"
 #include "tap.h"
@@ -293,9 +294,18 @@ static void both_ways(void)
 /* The semaphores of pipe-ends.c: 0 and 1 say who is present, 2 and 3 who has joined, 4 who closes. */
 static void left_behind(void)
 {
-	int set = ipcu_pipe_set_make(IPC_PRIVATE, 0600);
+	const struct ipcu_object object = { .owner = geteuid(), .name = "left" };
+	const uint64_t definition[4] = { 4096, 1 };
 	union semun one = { .val = 1 }, zero = { .val = 0 };
+	int set;
 
+	is_result(ipcu_pipe_set_make(&object, 0x4c454654, 0600, definition), IPCU_OK,
+		  "the set of a pipe is created");
+	set = semget(0x4c454654, 0, 0);
+	ok(ipcu_identity_is(set, IPCU_KIND_PIPE, geteuid(), "left"), "and carries its identity");
+	ok(!ipcu_identity_is(set, IPCU_KIND_PIPE, geteuid(), "right"), "of no other name");
+	is_result(ipcu_pipe_set_make(&object, 0x4c454654, 0600, definition), IPCU_CONFLICT,
+		  "a second one on the key is refused");
 	ok(!ipcu_pipe_is_left(set), "a new pipe is not left");
 	semctl(set, 2, SETVAL, one);
 	semctl(set, 3, SETVAL, one);

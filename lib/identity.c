@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ * identity.c - the members of a set that say what it is and whose name it has
+ *
+ * A key alone identifies nothing: a different program can use any key, and a registry that maps names to keys can be
+ * removed. The set of an object therefore carries its kind and a hash of its owner and name. One semop, which succeeds
+ * only on a set that is all zero, writes the identity together with the first values. A set that carries the identity is
+ * therefore initialised, and a kill leaves either a set without identity or a complete object.
+ *
+ * The creator of a set cannot be forged. So a set with this identity, created by the owner, on a key of the name, is the
+ * object of the name: no registry is needed to prove it.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "identity.h"
+#include "name.h"
+
+#define MARK 0x5a00u
+#define MARK_MASK 0x7f00u
+#define VERSION_SHIFT 4
+#define KIND_MASK 0xfu
+#define IDENTITY_VERSION 1u
+#define HASH_MEMBERS 4u
+#define MEMBER_BITS 15u
+#define MEMBER_MASK 0x7fffu
+
+struct ipcu_identity ipcu_identity_of(enum ipcu_kind kind, uid_t owner, const char *name,
+				      unsigned detail)
+{
+	uint32_t uid = (uint32_t)owner;
+	uint64_t hash = ipcu_hash(&uid, sizeof(uid), IPCU_HASH_START);
+
+	hash = ipcu_hash(name, strlen(name), hash);
+	hash ^= hash >> (HASH_MEMBERS * MEMBER_BITS);
+	return (struct ipcu_identity){
+		.kind = kind,
+		.hash = hash & ((UINT64_C(1) << HASH_MEMBERS * MEMBER_BITS) - 1),
+		.detail = detail,
+	};
+}
+
+void ipcu_identity_step(struct ipcu_steps *steps, unsigned members,
+			const struct ipcu_identity *identity)
+{
+	unsigned first = members - IPCU_IDENTITY_MEMBERS;
+
+	ipcu_step(steps, first + IDENTITY_MARK, 0, IPC_NOWAIT);
+	ipcu_step(steps, first + IDENTITY_MARK,
+		  (int)(MARK | IDENTITY_VERSION << VERSION_SHIFT | (unsigned)identity->kind), 0);
+	for (unsigned i = 0; i < HASH_MEMBERS; i++)
+		ipcu_step(steps, first + IDENTITY_HASH + i,
+			  (int)(identity->hash >> i * MEMBER_BITS & MEMBER_MASK), IPC_NOWAIT);
+	ipcu_step(steps, first + IDENTITY_DETAIL, (int)(identity->detail & MEMBER_MASK),
+		  IPC_NOWAIT);
+}
+
+bool ipcu_identity_read(int id, struct ipcu_identity *identity, struct semid_ds *state)
+{
+	const unsigned short *values;
+	unsigned short *all;
+	struct semid_ds own;
+	bool found = false;
+
+	if (!state)
+		state = &own;
+	if (ipcu_stat_set(id, state) < 0 || state->sem_nsems < IPCU_IDENTITY_MEMBERS)
+		return false;
+	all = calloc(state->sem_nsems, sizeof(*all));
+	if (all && ipcu_set_read(id, all, (unsigned)state->sem_nsems, NULL) == 0) {
+		values = all + state->sem_nsems - IPCU_IDENTITY_MEMBERS;
+		identity->kind = (enum ipcu_kind)(values[IDENTITY_MARK] & KIND_MASK);
+		identity->hash = 0;
+		for (unsigned i = 0; i < HASH_MEMBERS; i++)
+			identity->hash |= (uint64_t)values[IDENTITY_HASH + i] << i * MEMBER_BITS;
+		identity->detail = values[IDENTITY_DETAIL];
+		found = (values[IDENTITY_MARK] & MARK_MASK) == MARK &&
+			(values[IDENTITY_MARK] & ~MARK_MASK) >> VERSION_SHIFT == IDENTITY_VERSION;
+	}
+	free(all);
+	return found;
+}
+
+bool ipcu_identity_is(int id, enum ipcu_kind kind, uid_t owner, const char *name)
+{
+	struct ipcu_identity wanted = ipcu_identity_of(kind, owner, name, 0), found;
+	struct semid_ds state;
+
+	return ipcu_identity_read(id, &found, &state) && state.sem_perm.cuid == owner &&
+	       found.kind == kind && found.hash == wanted.hash;
+}
+
+enum ipcu_result ipcu_identity_init(int id, struct ipcu_steps *steps)
+{
+	int errnum = ipcu_steps_do(id, steps, NULL);
+
+	if (errnum == EAGAIN)
+		return ipcu_fail(IPCU_CONFLICT, "a different program uses its set of semaphores");
+	return errnum ? ipcu_fail_call("semop", errnum, "cannot create it") : IPCU_OK;
+}
