@@ -12,7 +12,7 @@
 
 #include "cli-interrupt.h"
 #include "cli-output.h"
-#include "parse.h"
+#include "text.h"
 
 bool cli_reserve(struct cli_buffer *buffer, size_t more)
 {
@@ -54,35 +54,124 @@ void cli_put_number(struct cli_buffer *buffer, int64_t number)
 	cli_put_text(buffer, text);
 }
 
+/* How many bytes at AT can be written as they are: up to one of SPECIAL, or a character that may not be shown. */
+static size_t plain(const char *at, const char *end, const char *special)
+{
+	const char *start = at;
+	bool shown;
+
+	while (at < end) {
+		size_t size = ipcu_text_next(at, end, &shown);
+
+		if (!shown || strchr(special, *at))
+			break;
+		at += size;
+	}
+	return (size_t)(at - start);
+}
+
+void cli_put_safe(struct cli_buffer *buffer, const char *text, size_t size)
+{
+	const char *end = text + size;
+
+	while (text < end) {
+		size_t run = plain(text, end, "\\");
+		char escape[8];
+		bool shown;
+
+		cli_put(buffer, text, run);
+		text += run;
+		if (text == end)
+			return;
+		run = ipcu_text_next(text, end, &shown);
+		/* A backslash that could be taken for the beginning of an escape is escaped too. */
+		if (shown && (text + 1 == end || text[1] != 'x')) {
+			cli_put(buffer, text++, 1);
+			continue;
+		}
+		for (; run > 0; run--) {
+			snprintf(escape, sizeof(escape), "\\x%02x", (unsigned char)*text++);
+			cli_put_text(buffer, escape);
+		}
+	}
+}
+
+void cli_put_safe_text(struct cli_buffer *buffer, const char *text)
+{
+	cli_put_safe(buffer, text, strlen(text));
+}
+
+char *cli_safe(const char *text)
+{
+	struct cli_buffer buffer = { 0 };
+
+	cli_put_safe(&buffer, text, strlen(text));
+	cli_put(&buffer, "", 1);
+	if (buffer.failed) {
+		free(buffer.bytes);
+		return NULL;
+	}
+	return buffer.bytes;
+}
+
+void cli_print_safe(FILE *out, const char *text)
+{
+	char *safe = cli_safe(text);
+
+	fputs(safe ? safe : "(not enough memory)", out);
+	free(safe);
+}
+
+/* The character of SIZE bytes at AT in an escape of JSON; a byte that is not UTF-8 becomes U+FFFD. */
+static void put_json_escape(struct cli_buffer *buffer, const char *at, size_t size)
+{
+	char escape[8];
+
+	if (*at == '"' || *at == '\\')
+		snprintf(escape, sizeof(escape), "\\%c", *at);
+	else if (*at == '\n')
+		strcpy(escape, "\\n");
+	else if (*at == '\t')
+		strcpy(escape, "\\t");
+	else
+		snprintf(escape, sizeof(escape), "\\u%04x", ipcu_text_point(at, size));
+	cli_put_text(buffer, escape);
+}
+
 void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size)
 {
 	const char *end = bytes + size;
-	bool utf8 = ipcu_utf8(bytes, size); /* what is not, as a path may be, would be no JSON */
+	bool shown;
 
 	cli_put(buffer, "\"", 1);
 	while (bytes < end) {
-		const char *plain = bytes;
-		char escape[8];
+		size_t run = plain(bytes, end, "\"\\");
 
-		while (bytes < end && (unsigned char)*bytes >= 0x20 && *bytes != '"' &&
-		       *bytes != '\\' && *bytes != 0x7f && (utf8 || (unsigned char)*bytes < 0x80))
-			bytes++;
-		cli_put(buffer, plain, (size_t)(bytes - plain));
+		cli_put(buffer, bytes, run);
+		bytes += run;
 		if (bytes == end)
 			break;
-		if (*bytes == '"' || *bytes == '\\')
-			snprintf(escape, sizeof(escape), "\\%c", *bytes);
-		else if (*bytes == '\n')
-			strcpy(escape, "\\n");
-		else if (*bytes == '\t')
-			strcpy(escape, "\\t");
-		else
-			snprintf(escape, sizeof(escape), "\\u%04x",
-				 (unsigned char)*bytes < 0x80 ? (unsigned char)*bytes : 0xfffd);
-		cli_put_text(buffer, escape);
-		bytes++;
+		run = ipcu_text_next(bytes, end, &shown);
+		put_json_escape(buffer, bytes, run);
+		bytes += run;
 	}
 	cli_put(buffer, "\"", 1);
+}
+
+void cli_put_json_document(struct cli_buffer *buffer, const char *document)
+{
+	const char *end = document + strlen(document);
+	bool shown;
+
+	while (document < end) {
+		size_t size = ipcu_text_next(document, end, &shown);
+
+		if (shown || (unsigned char)*document < 0x20)
+			cli_put(buffer, document, size);
+		else
+			put_json_escape(buffer, document, size);
+		document += size;
+	}
 }
 
 void cli_put_base64(struct cli_buffer *buffer, const void *bytes, size_t size)

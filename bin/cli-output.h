@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct cli_buffer {
@@ -22,8 +23,24 @@ void cli_put(struct cli_buffer *buffer, const void *bytes, size_t size);
 void cli_put_text(struct cli_buffer *buffer, const char *text);
 void cli_put_number(struct cli_buffer *buffer, int64_t number);
 
-/* As a JSON string, quotes and all; the bytes must be UTF-8. */
+/*
+ * Add text that another user may have chosen. Each byte of a character that a terminal could obey, and each byte that is
+ * not UTF-8, becomes \xNN; so does a backslash before an x.
+ */
+void cli_put_safe(struct cli_buffer *buffer, const char *text, size_t size);
+void cli_put_safe_text(struct cli_buffer *buffer, const char *text);
+
+/* The same as a string that the caller frees; NULL without memory. */
+char *cli_safe(const char *text);
+
+/* The same to OUT. */
+void cli_print_safe(FILE *out, const char *text);
+
+/* Add a JSON string with its quotes. What cli_put_safe() escapes becomes \uNNNN; bytes that are not UTF-8 are replaced. */
 void cli_put_json(struct cli_buffer *buffer, const char *bytes, size_t size);
+
+/* Add a JSON document of another library, whose strings may hold characters that a terminal could obey. */
+void cli_put_json_document(struct cli_buffer *buffer, const char *document);
 void cli_put_base64(struct cli_buffer *buffer, const void *bytes, size_t size);
 
 /*

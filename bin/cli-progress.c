@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli-progress.h"
+#include "cli-start.h"
 
 #define MIB 1048576.0
 
@@ -21,7 +22,7 @@ error_t cli_parse_progress(struct argp_state *state, const char *text, enum cli_
 			*when = (enum cli_progress_when)i;
 			return 0;
 		}
-	argp_error(state, "--progress: '%s' is not auto, always or never", text);
+	cli_usage(state, "--progress: '%s' is not auto, always or never", text);
 	return EINVAL;
 }
 

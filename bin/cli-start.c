@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli-namespace.h"
+#include "cli-output.h"
 #include "cli-start.h"
 #include "error.h"
 #include "parse.h"
@@ -49,34 +50,21 @@ int cli_parse(const struct argp *argp, const char *command, int argc, char **arg
 	return cli_parse_as(argp, command, command, argc, argv, options, input);
 }
 
-/* What was typed may hold anything, and a terminal would obey it. */
-static void print_safely(FILE *out, const char *text)
-{
-	bool utf8 = ipcu_utf8(text, strlen(text));
-	int escaped = 0; /* bytes left of a control character of two bytes */
-
-	for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-		if (*at == 0xc2 && at[1] < 0xa0)
-			escaped = 2;
-		if (*at < 0x20 || *at == 0x7f || (!utf8 && *at >= 0x80) || escaped > 0)
-			fprintf(out, "\\x%02x", *at);
-		else
-			putc(*at, out);
-		escaped -= escaped > 0;
-	}
-}
-
 int cli_bad_option(struct argp_state *state, const char *option)
 {
-	char *safe = NULL;
-	size_t size;
-	FILE *out = open_memstream(&safe, &size);
+	return cli_usage(state, "%s: %s", option, ipcu_last_error()->message);
+}
 
-	if (out) {
-		print_safely(out, ipcu_last_error()->message);
-		fclose(out);
-	}
-	argp_error(state, "%s: %s", option, safe ? safe : "not enough memory");
+int cli_usage(struct argp_state *state, const char *format, ...)
+{
+	char message[1024], *safe;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	safe = cli_safe(message);
+	argp_error(state, "%s", safe ? safe : "not enough memory");
 	free(safe);
 	return EINVAL;
 }
@@ -86,14 +74,14 @@ static void say_to(FILE *out, const struct cli_options *options, const char *nam
 {
 	fprintf(out, "%s: ", options->command);
 	if (name) {
-		print_safely(out, name);
+		cli_print_safe(out, name);
 		fputs(": ", out);
 	}
-	print_safely(out, message);
+	cli_print_safe(out, message);
 	putc('\n', out);
 	if (hint && *hint) {
 		fputs("hint: ", out);
-		print_safely(out, hint);
+		cli_print_safe(out, hint);
 		putc('\n', out);
 	}
 }

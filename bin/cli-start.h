@@ -40,6 +40,10 @@ int cli_parse_as(const struct argp *argp, const char *name, const char *command,
 /* "--OPTION: what ipcu_last_error says"; returns EINVAL for the parser to return. */
 int cli_bad_option(struct argp_state *state, const char *option);
 
+/* Report a usage error that may quote what was typed; returns EINVAL for the parser to return. */
+int cli_usage(struct argp_state *state, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Say the last error of the library: "ipc-send: NAME: WHAT: WHY" and its hint, unless quiet. NAME may be NULL. */
 void cli_error(const struct cli_options *options, const char *name);
 

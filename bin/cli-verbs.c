@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli-output.h"
 #include "cli-verbs.h"
 
 /* Verbs stand in --help as argp's "documentation options" do: with the options, without a dash. */
@@ -41,8 +42,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		cli_share(state, options);
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "options come behind the verb: %s %s %s...", options->command,
-			   arg, state->argv[1]);
+		cli_usage(state, "options must follow the verb: %s %s %s...", options->command, arg,
+			  state->argv[1]);
 		return EINVAL;
 	case ARGP_KEY_END:
 		if (options->finished)
@@ -83,7 +84,9 @@ int cli_verbs(const char *command, const struct cli_verb *verbs, const char *doc
 	for (const struct cli_verb *verb = verbs; verb->name; verb++)
 		if (strcmp(verb->name, argv[1]) == 0)
 			return verb->run(argc - 1, argv + 1);
-	fprintf(stderr, "%s: '%s' is not a verb:", command, argv[1]);
+	fprintf(stderr, "%s: '", command);
+	cli_print_safe(stderr, argv[1]);
+	fputs("' is not a verb:", stderr);
 	for (const struct cli_verb *verb = verbs; verb->name; verb++)
 		fprintf(stderr, " %s", verb->name);
 	fprintf(stderr, "\nTry `%s --help' for more information.\n", command);

@@ -36,7 +36,7 @@ static error_t parse_argument(struct argp_state *state, struct options *options,
 		return 0;
 	}
 	if (options->parties || options->wants == PARTIES_NEVER) {
-		argp_error(state, "'%s' is one word too many", arg);
+		cli_usage(state, "unexpected argument '%s'", arg);
 		return EINVAL;
 	}
 	if (ipcu_parse_number(arg, 1, IPCU_PARTIES_MAX, &number) != IPCU_OK)

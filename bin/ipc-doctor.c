@@ -75,7 +75,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case CLI_PEER:
 		return parse_number(key, arg, state, doctor);
 	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is one word too many", arg);
+		cli_usage(state, "unexpected argument '%s'", arg);
 		return EINVAL;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -97,21 +97,22 @@ static const struct argp argp = {
 
 /* ---- findings --------------------------------------------------------------- */
 
-/* What a command line or a file may hold, as UTF-8 without control characters. */
-static void make_safe(char *text)
-{
-	bool utf8 = ipcu_utf8(text, strlen(text));
-
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f ||
-		    (!utf8 && (unsigned char)*text >= 0x80))
-			*text = '?';
-}
-
 static void put_member(struct cli_buffer *out, const char *name, const char *text)
 {
 	cli_put_text(out, name);
 	cli_put_json(out, text, strlen(text));
+}
+
+/* Print a line of text. Names and command lines in it may be those of other users. */
+static void print_text(const char *subject, const char *message, const char *fix, bool repaired)
+{
+	cli_print_safe(stdout, subject);
+	fputs(": ", stdout);
+	cli_print_safe(stdout, message);
+	fputs(repaired ? "; repaired" : "; fix: ", stdout);
+	if (!repaired)
+		cli_print_safe(stdout, fix);
+	putchar('\n');
 }
 
 static void print(struct doctor *doctor, const char *subject, const char *message, const char *fix,
@@ -119,12 +120,10 @@ static void print(struct doctor *doctor, const char *subject, const char *messag
 {
 	struct cli_buffer *out = &doctor->json;
 
-	if (!doctor->common.json && repaired)
-		printf("%s: %s; repaired\n", subject, message);
-	else if (!doctor->common.json)
-		printf("%s: %s; fix: %s\n", subject, message, fix);
-	if (!doctor->common.json)
+	if (!doctor->common.json) {
+		print_text(subject, message, fix, repaired);
 		return;
+	}
 	cli_put_text(out, doctor->printed++ ? "," : "");
 	put_member(out, "\n  {\"check\":", doctor->check);
 	put_member(out, ",\"subject\":", subject);
@@ -168,7 +167,6 @@ void doctor_find(struct doctor *doctor, const char *subject, const char *fix, co
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	make_safe(message);
 	/* Only --repair itself leaves nothing to be done. */
 	doctor->findings += *fix != '\0';
 	put_fix(&whole, doctor, fix);

@@ -11,6 +11,7 @@
 
 #include "cli-kind.h"
 #include "cli-options.h"
+#include "cli-output.h"
 #include "error.h"
 #include "parse.h"
 
@@ -112,6 +113,14 @@ static unsigned flags_of(const struct options *options)
 	       (options->dry_run ? IPCU_REMOVE_DRY_RUN : 0);
 }
 
+/* Print "removed WHAT"; WHAT may hold a name that another user chose. */
+static void print_removed(const struct options *options, const char *what)
+{
+	fputs(options->dry_run ? "would remove " : "removed ", stdout);
+	cli_print_safe(stdout, what);
+	putchar('\n');
+}
+
 static int remove_one(const struct options *options, const char *name)
 {
 	enum ipcu_result result = ipcu_remove(name, options->kind, flags_of(options));
@@ -119,7 +128,7 @@ static int remove_one(const struct options *options, const char *name)
 	if (result == IPCU_NOT_FOUND && options->force)
 		return 0;
 	if (result == IPCU_OK && (options->dry_run || options->common.verbose))
-		printf("%s %s\n", options->dry_run ? "would remove" : "removed", name);
+		print_removed(options, name);
 	return cli_status(&options->common, name, result);
 }
 
@@ -153,11 +162,14 @@ static bool confirmed(const struct options *options, const struct names *names)
 
 	if (options->force || options->dry_run || names->count == 0 || !isatty(STDIN_FILENO))
 		return true;
-	fprintf(stderr, "ipc-rm: remove %zu object%s (%s%s%s)? ", names->count,
-		names->count == 1 ? "" : "s", names->items[0], names->count > 1 ? ", " : "",
-		names->count > 2   ? "..."
-		: names->count > 1 ? names->items[1]
-				   : "");
+	fprintf(stderr, "ipc-rm: remove %zu object%s (", names->count,
+		names->count == 1 ? "" : "s");
+	cli_print_safe(stderr, names->items[0]);
+	if (names->count > 1)
+		fputs(", ", stderr);
+	if (names->count == 2)
+		cli_print_safe(stderr, names->items[1]);
+	fputs(names->count > 2 ? "...)? " : ")? ", stderr);
 	first = answer = getchar();
 	while (answer != '\n' && answer != EOF)
 		answer = getchar();
@@ -190,7 +202,7 @@ static void say_stale(const char *what, void *context)
 	const struct options *options = context;
 
 	if (options->dry_run || options->common.verbose)
-		printf("%s %s\n", options->dry_run ? "would remove" : "removed", what);
+		print_removed(options, what);
 }
 
 static int remove_stale(struct options *options)

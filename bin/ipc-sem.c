@@ -64,12 +64,11 @@ static error_t check_words(struct argp_state *state, const struct sem_options *o
 	else if (more < options->more_min)
 		argp_error(state, "give %s behind the NAME", options->more);
 	else if (more > options->more_max && !options->command)
-		argp_error(state, "'%s' is one word too many%s",
-			   options->words[options->more_max + 1],
-			   options->needs_command ? ": put -- before COMMAND" : "");
+		cli_usage(state, "unexpected argument '%s'%s",
+			  options->words[options->more_max + 1],
+			  options->needs_command ? ": put -- before COMMAND" : "");
 	else if (more > options->more_max)
-		argp_error(state, "'%s' is one word too many",
-			   options->words[options->more_max + 1]);
+		cli_usage(state, "unexpected argument '%s'", options->words[options->more_max + 1]);
 	else if (options->needs_command && (!options->command || !options->command[0]))
 		argp_error(state, "which COMMAND? give it behind --");
 	else if (options->units_given && options->mode != IPCU_HOLD_UNITS)

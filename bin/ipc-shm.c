@@ -73,7 +73,7 @@ static error_t parse_index(struct argp_state *state, struct shm_options *options
 		return 0;
 	*colon = ':';
 	if (!options->slices) {
-		argp_error(state, "--index: '%s' is a slice, which only get takes", arg);
+		cli_usage(state, "--index: '%s' is a slice, which only get takes", arg);
 		return EINVAL;
 	}
 	options->has_index = false;
@@ -95,7 +95,7 @@ static error_t parse_word(struct argp_state *state, struct shm_options *options,
 		return 0;
 	}
 	if (options->most >= 0 && options->count == options->most) {
-		argp_error(state, "'%s' is one word too many", arg);
+		cli_usage(state, "unexpected argument '%s'", arg);
 		return EINVAL;
 	}
 	options->words[options->count++] = arg;
@@ -372,8 +372,10 @@ static int do_status(ipcu_shm *shm, struct shm_options *options)
 		cli_put_text(&out, text);
 		if (info.locked_by) {
 			ipcu_process_command(info.locked_by, command, sizeof(command));
-			snprintf(text, sizeof(text), "locked: process %d (%.100s), %u waiting\n",
-				 (int)info.locked_by, command, info.lock_waiting);
+			snprintf(text, sizeof(text), "locked: process %d (", (int)info.locked_by);
+			cli_put_text(&out, text);
+			cli_put_safe_text(&out, command);
+			snprintf(text, sizeof(text), "), %u waiting\n", info.lock_waiting);
 			cli_put_text(&out, text);
 		}
 	}

@@ -10,10 +10,12 @@
 #include <strings.h>
 #include <time.h>
 
+#include "cli-output.h"
 #include "error.h"
 #include "ls-table.h"
 #include "parse.h"
 #include "process.h"
+#include "text.h"
 
 #define QUEUES (1 << IPCU_KIND_QUEUE)
 #define STREAMS (QUEUES | 1 << IPCU_KIND_PIPE)
@@ -46,16 +48,25 @@ static void put_time(FILE *out, int64_t seconds)
 }
 
 /*
- * What others have written: a command line, a name in a registry that is not ours. JSON is UTF-8; in a table
- * libsmartcols writes other bytes in just this way.
+ * Put text that another user may have chosen. In JSON the whole document is made safe when it is printed; until then only
+ * bytes that are not UTF-8 are escaped, because JSON has no other form for them.
  */
 static void put_safely(FILE *out, const struct ls_row *row, const char *text)
 {
-	bool utf8 = !row->view->json || ipcu_utf8(text, strlen(text));
+	const char *end = text + strlen(text);
+	bool shown;
 
-	for (; *text; text++)
-		fprintf(out, utf8 || (unsigned char)*text < 0x80 ? "%c" : "\\x%02x",
-			(unsigned char)*text);
+	if (!row->view->json) {
+		cli_print_safe(out, text);
+		return;
+	}
+	for (size_t size; text < end; text += size) {
+		size = ipcu_text_next(text, end, &shown);
+		if (ipcu_utf8(text, size))
+			fwrite(text, 1, size, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)*text);
+	}
 }
 
 static void cell_name(FILE *out, const struct ls_row *row)

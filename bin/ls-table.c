@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli-output.h"
 #include "error.h"
 #include "ls-table.h"
 
@@ -50,9 +51,11 @@ static bool new_column(struct libscols_table *table, const char *name, int json_
 	column = scols_table_new_column(table, lower, 0.1, flags);
 	if (!column || scols_column_set_json_type(column, json_type) != 0)
 		return false;
+	/* ls-columns.c has escaped what must not be shown: backslashes are ours. */
+	if (scols_column_set_safechars(column, flags & SCOLS_FL_WRAP ? "\n\\" : "\\") != 0)
+		return false;
 	return !(flags & SCOLS_FL_WRAP) ||
-	       (scols_column_set_safechars(column, "\n") == 0 &&
-		scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk,
+	       (scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk,
 					  NULL) == 0);
 }
 
@@ -76,17 +79,32 @@ static void print_screen(const char *text, size_t lines)
 		printf("... %zu more lines\n", count - lines + 1);
 }
 
+/* Print the JSON in TEXT, with what a terminal could obey escaped. */
+static bool print_json(const char *text)
+{
+	struct cli_buffer safe = { 0 };
+
+	cli_put_json_document(&safe, text);
+	if (!safe.failed && safe.used)
+		fwrite(safe.bytes, 1, safe.used, stdout);
+	free(safe.bytes);
+	return !safe.failed;
+}
+
 static enum ipcu_result print(struct libscols_table *table, const struct ls_view *view)
 {
 	char *text = NULL;
-	int result =
-		view->lines ? scols_print_table_to_string(table, &text) : scols_print_table(table);
+	bool whole = view->lines || view->json;
+	bool good =
+		(whole ? scols_print_table_to_string(table, &text) : scols_print_table(table)) == 0;
 
-	if (text)
+	if (text && view->json)
+		good = print_json(text) && good;
+	else if (text)
 		print_screen(text, view->lines);
 	free(text);
 	scols_unref_table(table);
-	return result == 0 ? IPCU_OK : ipcu_fail_call("malloc", ENOMEM, "cannot print the table");
+	return good ? IPCU_OK : ipcu_fail_call("malloc", ENOMEM, "cannot print the table");
 }
 
 static void free_table(struct ls_table *table)

@@ -111,7 +111,7 @@ static void holder_line(struct report *report, const struct ipcu_holder *holder)
 	cli_put_text(&report->out, text);
 	put_since(&report->out, holder->since.tv_sec);
 	cli_put_text(&report->out, " ");
-	cli_put_text(&report->out, holder->command);
+	cli_put_safe_text(&report->out, holder->command);
 	cli_put_text(&report->out, "\n");
 }
 

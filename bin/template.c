@@ -39,7 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->name) {
-			argp_error(state, "'%s' is one word too many", arg);
+			cli_usage(state, "unexpected argument '%s'", arg);
 			return EINVAL;
 		}
 		options->name = arg;

@@ -562,7 +562,8 @@ struct ipcu_holder {
 	unsigned units;
 	int slot;
 	struct timespec since; /* by CLOCK_REALTIME */
-	const char *command;   /* its command line; valid during the callback */
+	/* Its command line, with spaces for control characters. */
+	const char *command;
 };
 typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
 
@@ -944,8 +945,9 @@ enum ipcu_result ipcu_limits(struct ipcu_limit *limits, size_t capacity, size_t 
 /* A process that uses an object, as far as /proc lets us see. */
 struct ipcu_user {
 	pid_t pid;
-	const char *how;     /* "receives", "sends", "waits", "attached" */
-	const char *command; /* its command line, at most 127 bytes */
+	const char *how; /* "receives", "sends", "waits", "attached" */
+	const char *
+		command; /* its command line, at most 127 bytes, control characters replaced by spaces */
 };
 typedef void (*ipcu_user_fn)(const struct ipcu_user *user, void *context);
 

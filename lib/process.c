@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "process.h"
+#include "text.h"
 
 /*
  * Whether /proc counts processes as we do. It shows those of the PID namespace it was mounted in,
@@ -258,11 +259,8 @@ void ipcu_process_command(pid_t pid, char *text, size_t capacity)
 		return;
 	}
 	text[length] = '\0';
-	for (ssize_t i = 0; i < length; i++) {
-		/* Control characters of two bytes in UTF-8, which a terminal obeys too. */
-		if ((unsigned char)text[i] == 0xc2 && ((unsigned char)text[i + 1] & 0xe0) == 0x80)
-			text[i] = text[i + 1] = ' ';
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			text[i] = ' ';
-	}
+	for (ssize_t i = 0; i < length; i++)
+		if (!text[i])
+			text[i] = ' '; /* between two arguments */
+	ipcu_text_blank(text, (size_t)length, ' ');
 }

@@ -379,6 +379,7 @@ WATCHED(int, pthread_create,
 
 struct libscols_table;
 int scols_print_table(struct libscols_table *table);
+int scols_print_table_to_string(struct libscols_table *table, char **text);
 
 /* ---- other libraries -------------------------------------------------------------------- */
 
@@ -411,6 +412,8 @@ OTHERS(struct passwd *, getpwuid, (uid_t user), (user), NULL)
 OTHERS(struct group *, getgrgid, (gid_t group), (group), NULL)
 
 OTHERS(int, scols_print_table, (struct libscols_table * table), (table), -errno)
+OTHERS(int, scols_print_table_to_string, (struct libscols_table * table, char **text),
+       (table, text), -errno)
 
 /* ---- memory ----------------------------------------------------------------- */
 

@@ -55,26 +55,57 @@ static bool skip(const char **at, const char *text)
 	return true;
 }
 
-/* The string at *AT, which begins behind its quote, must be WANTED. */
+/* The escape behind a backslash at *AT as UTF-8 in BYTES; returns its size. */
+static size_t unescape(const char **at, char bytes[4])
+{
+	char letter = *(*at)++;
+	unsigned number;
+
+	bytes[0] = letter == 'n' ? '\n' : letter == 't' ? '\t' : letter;
+	if (letter != 'u') {
+		must(strchr("nt\"\\", letter));
+		return 1;
+	}
+	must(sscanf(*at, "%4x", &number) == 1);
+	*at += 4;
+	if (number < 0x80) {
+		bytes[0] = (char)number;
+		return 1;
+	}
+	if (number < 0x800) {
+		bytes[0] = (char)(0xc0 | number >> 6);
+		bytes[1] = (char)(0x80 | (number & 0x3f));
+		return 2;
+	}
+	bytes[0] = (char)(0xe0 | number >> 12);
+	bytes[1] = (char)(0x80 | (number >> 6 & 0x3f));
+	bytes[2] = (char)(0x80 | (number & 0x3f));
+	return 3;
+}
+
+/* Whether a terminal could obey what begins at AT: C0, DEL, C1, or a bidirectional override or isolate. */
+static bool orders(const char *at)
+{
+	const unsigned char *byte = (const unsigned char *)at;
+
+	return byte[0] < 0x20 || byte[0] == 0x7f || (byte[0] == 0xc2 && byte[1] < 0xa0) ||
+	       (byte[0] == 0xe2 && byte[1] == 0x80 && byte[2] >= 0xa8 && byte[2] <= 0xae) ||
+	       (byte[0] == 0xe2 && byte[1] == 0x81 && byte[2] >= 0xa6 && byte[2] <= 0xa9);
+}
+
+/* The string at *AT, after its opening quote, must be WANTED. */
 static void check_string(const char **at, const char *wanted, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		char got = *(*at)++;
-		unsigned number;
+	for (size_t i = 0; i < size;) {
+		char got[4];
+		size_t length = 1;
 
-		must((unsigned char)got >= 0x20 && got != '"');
-		if (got == '\\') {
-			got = *(*at)++;
-			if (got == 'u') {
-				must(sscanf(*at, "%4x", &number) == 1 && number < 0x80);
-				got = (char)number;
-				*at += 4;
-			} else {
-				must(strchr("nt\"\\", got));
-				got = got == 'n' ? '\n' : got == 't' ? '\t' : got;
-			}
-		}
-		must(got == wanted[i]);
+		must(!orders(*at) && **at != '"');
+		got[0] = *(*at)++;
+		if (got[0] == '\\')
+			length = unescape(at, got);
+		must(length <= size - i && memcmp(got, wanted + i, length) == 0);
+		i += length;
 	}
 	must(*(*at)++ == '"');
 }
