@@ -180,12 +180,15 @@ bool ipcu_holders_stale(const struct ipcu_info *info)
 	       ipcu_family_get(IPCU_FAMILY_SET, info->key) < 0 && errno == ENOENT;
 }
 
-void ipcu_holders_remove(uid_t owner, const struct ipcu_record *record)
+void ipcu_holders_remove(uid_t owner, const char *name, const struct ipcu_record *record,
+			 bool idle_only)
 {
 	int set = ipcu_family_get(IPCU_FAMILY_SET, record->key);
 	int id = shmget(record->key, 0, 0);
 	struct shmid_ds state;
 
+	(void)name;
+	(void)idle_only; /* nothing of it is in use without its set */
 	/* Another program may have been faster in using the key. */
 	if (set < 0 && errno == ENOENT && id >= 0 && ipcu_stat_segment(id, &state) == 0 &&
 	    state.shm_perm.cuid == owner && state.shm_segsz == sizeof(struct holder_table))

@@ -39,6 +39,7 @@ bool ipcu_holders_internal(const struct ipcu_info *info);
 bool ipcu_holders_stale(const struct ipcu_info *info);
 
 /* Remove the table that belonged to the set of OWNER's RECORD, which must be gone. */
-void ipcu_holders_remove(uid_t owner, const struct ipcu_record *record);
+void ipcu_holders_remove(uid_t owner, const char *name, const struct ipcu_record *record,
+			 bool idle_only);
 
 #endif

@@ -101,3 +101,50 @@ enum ipcu_result ipcu_identity_init(int id, struct ipcu_steps *steps)
 		return ipcu_fail(IPCU_CONFLICT, "a different program uses its set of semaphores");
 	return errnum ? ipcu_fail_call("semop", errnum, "cannot create it") : IPCU_OK;
 }
+
+int ipcu_identity_find(enum ipcu_kind kind, uid_t owner, const char *name, key_t *key)
+{
+	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
+		int id;
+
+		*key = ipcu_name_derive(owner, name, candidate);
+		id = ipcu_family_get(IPCU_FAMILY_SET, *key);
+		if (id >= 0 && ipcu_identity_is(id, kind, owner, name))
+			return id;
+	}
+	return -1;
+}
+
+/*
+ * A creator that was killed between semget and its first semop left a set that is all zero and was never operated on.
+ * The conditional semop of the initialisation decides whether it still is.
+ */
+static bool is_untouched(int id, uid_t owner, unsigned members)
+{
+	struct semid_ds state;
+
+	return ipcu_stat_set(id, &state) == 0 && state.sem_perm.cuid == owner &&
+	       state.sem_nsems == members && state.sem_otime == 0;
+}
+
+enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t key, mode_t mode,
+					unsigned members, unsigned detail, int *id)
+{
+	const struct ipcu_identity identity =
+		ipcu_identity_of(object->ops->kind, object->owner, object->name, detail);
+	struct ipcu_steps steps = { .count = 0 };
+
+	*id = semget(key, (int)members, IPC_CREAT | IPC_EXCL | (int)(mode & 0666));
+	if (*id < 0 && errno != EEXIST)
+		return ipcu_fail_call("semget", errno, "cannot create it");
+	if (*id < 0) {
+		*id = ipcu_family_get(IPCU_FAMILY_SET, key);
+		if (*id >= 0 &&
+		    ipcu_identity_is(*id, object->ops->kind, object->owner, object->name))
+			return IPCU_OK;
+		if (*id < 0 || !is_untouched(*id, object->owner, members))
+			return IPCU_CONFLICT;
+	}
+	ipcu_identity_step(&steps, members, &identity);
+	return ipcu_identity_init(*id, &steps);
+}

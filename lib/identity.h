@@ -43,6 +43,16 @@ bool ipcu_identity_read(int id, struct ipcu_identity *identity, struct semid_ds 
 /* Return true if set ID was created by OWNER and carries the identity of OWNER's NAME as an object of KIND. */
 bool ipcu_identity_is(int id, enum ipcu_kind kind, uid_t owner, const char *name);
 
+/* The set with the identity of OWNER's NAME as an object of KIND, on one of the keys of the name; -1: none. */
+int ipcu_identity_find(enum ipcu_kind kind, uid_t owner, const char *name, key_t *key);
+
+/*
+ * Caller holds the registry lock. Create a set of MEMBERS on KEY that carries the identity of OBJECT's name and is zero
+ * otherwise, or find that it already exists. IPCU_CONFLICT: a different program uses the key.
+ */
+enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t key, mode_t mode,
+					unsigned members, unsigned detail, int *id);
+
 /* Do STEPS, which initialise set ID. Return IPCU_CONFLICT if the set is already in use by a different program. */
 enum ipcu_result ipcu_identity_init(int id, struct ipcu_steps *steps);
 

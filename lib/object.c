@@ -161,18 +161,17 @@ void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name)
 			ipcu_family_remove(ops->family, id);
 	}
 	if (ops && ops->remove)
-		ops->remove(registry->owner, &record);
+		ops->remove(registry->owner, name, &record, true);
 	ipcu_registry_drop(registry, name);
 }
 
-/* Remove what make_on() has made, and what its first state added to it. */
+/* Remove what make_on() created: the object, unless ID is -1, and what was prepared for it. */
 static void unmake(struct ipcu_object *object, const struct ipcu_record *record, int id)
 {
-	if (!object->created)
-		return;
-	ipcu_family_remove(object->ops->family, id);
+	if (id >= 0 && object->created)
+		ipcu_family_remove(object->ops->family, id);
 	if (object->ops->remove)
-		object->ops->remove(object->owner, record);
+		object->ops->remove(object->owner, object->name, record, true);
 	object->created = false;
 }
 
@@ -192,10 +191,16 @@ static enum ipcu_result make_on(struct ipcu_object *object, struct attempt *atte
 	if (result != IPCU_OK)
 		return result;
 
+	if (ops->prepare) {
+		result = ops->prepare(object, key, (mode_t)(attempt->flags & 0777),
+				      record->definition);
+		if (result != IPCU_OK)
+			return result;
+	}
 	object->created = true;
 	id = ops->create(key, attempt->flags, record->definition);
 	if (id < 0 && errno == EEXIST) {
-		object->created = false;
+		unmake(object, record, -1);
 		id = ipcu_family_get(ops->family, key);
 		if (id < 0 || ipcu_family_stat(ops->family, id, &object->perm) < 0)
 			return IPCU_CONFLICT;
@@ -211,7 +216,9 @@ static enum ipcu_result make_on(struct ipcu_object *object, struct attempt *atte
 		    ipcu_registry_has_key(attempt->registry, key, object->name))
 			return IPCU_CONFLICT;
 	} else if (id < 0) {
-		return ipcu_fail_call(ops->call, errno, "cannot create it");
+		result = ipcu_fail_call(ops->call, errno, "cannot create it");
+		unmake(object, record, -1);
+		return result;
 	} else if (ops->init) {
 		result = ops->init(object, id, record->definition);
 		if (result != IPCU_OK) {
@@ -257,6 +264,30 @@ static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *r
 			  (unsigned long)attempt.squatter);
 	}
 	return result;
+}
+
+void ipcu_object_unmake(struct ipcu_object *object)
+{
+	struct ipcu_error error = *ipcu_last_error();
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+
+	if (!object->created || !object->named)
+		return;
+	if (ipcu_registry_open_locked(&registry, object->owner, false) != IPCU_OK) {
+		ipcu_error_restore(&error);
+		return;
+	}
+	if (ipcu_family_remove(object->ops->family, object->id) == 0 &&
+	    ipcu_registry_find(&registry, object->name, &record) == IPCU_OK &&
+	    record.kind == (int32_t)object->ops->kind && record.id == object->id) {
+		if (object->ops->remove)
+			object->ops->remove(object->owner, object->name, &record, true);
+		ipcu_registry_drop(&registry, object->name);
+	}
+	ipcu_registry_unlock_close(&registry);
+	object->created = false;
+	ipcu_error_restore(&error);
 }
 
 static enum ipcu_result create(struct ipcu_object *object, const struct ipcu_open *how,

@@ -10,7 +10,17 @@
 
 struct ipcu_object;
 
-/* What the naming rooms must know of a kind. */
+/* An object that its set, or the key of a queue, proves to be the one of a name. */
+struct ipcu_found {
+	int id; /* of the object; -1: memory or a pipe whose set exists without a segment */
+	int set; /* the set with the identity, which may be the object itself; -1: a queue has none */
+	key_t key;
+	unsigned detail; /* IDENTITY_DETAIL */
+	unsigned members;
+	const unsigned short *values; /* all members of the set, read once */
+};
+
+/* What the naming layer must know of a kind. */
 struct ipcu_kind_ops {
 	enum ipcu_kind kind;
 	enum ipcu_family family;
@@ -20,6 +30,15 @@ struct ipcu_kind_ops {
 	int (*create)(key_t key, int flags, const uint64_t definition[4]);
 
 	/*
+	 * Caller holds the registry lock; no object has KEY. Create on KEY what the object needs before it
+	 * exists: for memory and a pipe the set with the identity (ipcu_identity_make_set). A set that already
+	 * has this identity is used as it is, since a process may hold it. May complete DEFINITION.
+	 * IPCU_CONFLICT: a different program uses the key. May be NULL.
+	 */
+	enum ipcu_result (*prepare)(const struct ipcu_object *object, key_t key, mode_t mode,
+				    uint64_t definition[4]);
+
+	/*
 	 * Bring the new object ID of OBJECT's name into its first state. It becomes recognisable by its
 	 * identity (identity.h) in the same step. May be NULL.
 	 */
@@ -27,10 +46,20 @@ struct ipcu_kind_ops {
 				 const uint64_t definition[4]);
 
 	/*
-	 * Whether an object of the name's owner, found on the name's key but made
-	 * by some other program, can serve; may complete DEFINITION. NULL: it cannot.
+	 * Return true if an object of the name's owner, found on the name's key but created by a different
+	 * program, can be used. May complete DEFINITION. NULL: it cannot.
 	 */
 	bool (*adopt)(int id, uint64_t definition[4]);
+
+	/*
+	 * Derive DEFINITION, all zero, from what FOUND proves, without a registry. Return false if FOUND is not
+	 * a whole object of the kind. The kind may set FOUND->id if the object is not on FOUND->key. NULL: the
+	 * definition cannot be derived.
+	 */
+	bool (*redefine)(struct ipcu_found *found, uint64_t definition[4]);
+
+	/* Return true if a record, which its writer chose freely, can have DEFINITION. NULL: all zero. */
+	bool (*plausible)(const uint64_t definition[4]);
 
 	/*
 	 * Refuse with a recorded IPCU_CONFLICT if the object is in use; otherwise make it impossible to
@@ -39,18 +68,20 @@ struct ipcu_kind_ops {
 	enum ipcu_result (*seal)(int id, const struct ipcu_record *record);
 
 	/*
-	 * Why it must not be removed now, as a recorded IPCU_CONFLICT, beyond
-	 * the processes ipcu_users() sees. May be NULL.
+	 * Explain why the object cannot be removed now, as a recorded IPCU_CONFLICT, beyond the processes that
+	 * ipcu_users() reports. May be NULL.
 	 */
 	enum ipcu_result (*in_use)(int id, const struct ipcu_record *record);
 
 	/*
-	 * With the lock, when the object itself is gone, by whose hand ever: remove what else
-	 * belonged to OWNER's name, as far as RECORD leads to it. May be NULL.
+	 * Caller holds the registry lock; the object itself is gone. Remove the companions of OWNER's NAME, each
+	 * proven by its identity or identifier, never by its key alone. With IDLE_ONLY, keep what a process holds
+	 * or waits for. May be NULL.
 	 */
-	void (*remove)(uid_t owner, const struct ipcu_record *record);
+	void (*remove)(uid_t owner, const char *name, const struct ipcu_record *record,
+		       bool idle_only);
 
-	/* After it was removed, by whatever name: what it alone led to. May be NULL. */
+	/* Remove what only object ID, which was just removed, led to. May be NULL. */
 	void (*removed)(int id);
 
 	/* Fill in what the kind's INFO has beyond the kernel's own state. May be NULL. */
@@ -102,6 +133,12 @@ bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
  * left when it died, if it is surely that.
  */
 void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name);
+
+/*
+ * Remove OBJECT, which this process opened and created, by its identifier, with its companions and its name. An object
+ * that has the same name by now is not touched.
+ */
+void ipcu_object_unmake(struct ipcu_object *object);
 
 /* "DOING: permission denied" with a hint that says whose it is and its mode. */
 enum ipcu_result ipcu_object_denied(const struct ipcu_object *object, const char *call,

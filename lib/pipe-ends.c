@@ -62,17 +62,10 @@ int ipcu_pipe_set(key_t key, uid_t owner)
 enum ipcu_result ipcu_pipe_set_make(const struct ipcu_object *object, key_t key, mode_t mode,
 				    const uint64_t definition[4])
 {
-	const struct ipcu_identity identity = ipcu_identity_of(
-		IPCU_KIND_PIPE, object->owner, object->name, (unsigned)definition[IPCU_PIPE_RINGS]);
-	struct ipcu_steps steps = { .count = 0 };
-	int id = semget(key, SEMAPHORES, IPC_CREAT | IPC_EXCL | (int)(mode & 0666));
+	int id;
 
-	if (id < 0 && errno == EEXIST)
-		return IPCU_CONFLICT;
-	if (id < 0)
-		return ipcu_fail_call("semget", errno, "cannot create it");
-	ipcu_identity_step(&steps, SEMAPHORES, &identity);
-	return ipcu_identity_init(id, &steps);
+	return ipcu_identity_make_set(object, key, mode, SEMAPHORES,
+				      (unsigned)definition[IPCU_PIPE_RINGS], &id);
 }
 
 static bool is_over(const unsigned short values[SEMAPHORES])

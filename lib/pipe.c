@@ -44,20 +44,20 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 	return shmget(key, segment_size(definition), flags);
 }
 
-/* The set beside the segment; all zero is nobody there. */
-static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
+/* The set beside the segment; apart from its identity, all zero is no process at either end. */
+static enum ipcu_result prepare(const struct ipcu_object *object, key_t key, mode_t mode,
+				uint64_t definition[4])
 {
-	struct ipc_perm perm;
-
-	if (ipcu_family_stat(IPCU_FAMILY_SEGMENT, id, &perm) < 0)
-		return ipcu_fail_call("shmctl", errno, "cannot create it");
-	return ipcu_pipe_set_make(object, PERM_KEY(perm), perm.mode, definition);
+	return ipcu_pipe_set_make(object, key, mode, definition);
 }
 
-static void remove_rest(uid_t owner, const struct ipcu_record *record)
+static void remove_rest(uid_t owner, const char *name, const struct ipcu_record *record,
+			bool idle_only)
 {
 	int set = ipcu_pipe_set(record->key, owner);
 
+	(void)name;
+	(void)idle_only;
 	if (set >= 0)
 		ipcu_family_remove(IPCU_FAMILY_SET, set);
 }
@@ -95,7 +95,7 @@ const struct ipcu_kind_ops ipcu_pipe_ops = {
 	.family = IPCU_FAMILY_SEGMENT,
 	.call = "shmget",
 	.create = create,
-	.init = init,
+	.prepare = prepare,
 	.remove = remove_rest,
 	.describe = describe,
 };
@@ -112,7 +112,7 @@ static void remove_parts(struct ipcu_registry *registry, const char *name,
 			 const struct ipcu_record *record)
 {
 	ipcu_family_remove(IPCU_FAMILY_SEGMENT, record->id);
-	remove_rest(registry->owner, record);
+	remove_rest(registry->owner, name, record, false);
 	ipcu_registry_drop(registry, name);
 }
 

@@ -115,6 +115,14 @@ static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind 
 	return destroy(ipcu_kind_ops(kinds[family]), family, id, &perm);
 }
 
+/* Return true unless the kernel is sure to refuse the removal: then nothing is sealed before. */
+static bool may_remove(const struct ipc_perm *perm)
+{
+	uid_t user = geteuid();
+
+	return user == 0 || user == perm->uid || user == perm->cuid;
+}
+
 static enum ipcu_result remove_named(struct ipcu_registry *registry, const char *name,
 				     enum ipcu_kind kind, unsigned flags)
 {
@@ -140,12 +148,17 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 		result = check_unused(ops->kind, ops->family, id, &record);
 	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
 		return result;
+	/* From here on the object cannot come into use until it is gone. */
+	if (!(flags & IPCU_REMOVE_FORCE) && ops->seal && may_remove(&perm))
+		result = ops->seal(id, &record);
+	if (result != IPCU_OK)
+		return result;
 	/* Object first: a name without one is noticed, an object without a name would be lost. */
 	result = destroy(ops, ops->family, id, &perm);
 	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
 		return result;
 	if (ops->remove)
-		ops->remove(registry->owner, &record);
+		ops->remove(registry->owner, name, &record, false);
 	ipcu_registry_drop(registry, name);
 	return result;
 }

@@ -75,8 +75,11 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 	return IPCU_CONFLICT;
 }
 
-static void remove_rest(uid_t owner, const struct ipcu_record *record)
+static void remove_rest(uid_t owner, const char *name, const struct ipcu_record *record,
+			bool idle_only)
 {
+	(void)name;
+	(void)idle_only;
 	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK], owner);
 	ipcu_shm_other_remove(record, owner);
 }

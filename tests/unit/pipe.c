@@ -294,7 +294,12 @@ static void both_ways(void)
 /* The semaphores of pipe-ends.c: 0 and 1 say who is present, 2 and 3 who has joined, 4 who closes. */
 static void left_behind(void)
 {
-	const struct ipcu_object object = { .owner = geteuid(), .name = "left" };
+	const struct ipcu_object object = { .ops = &ipcu_pipe_ops,
+					    .owner = geteuid(),
+					    .name = "left" };
+	const struct ipcu_object other = { .ops = &ipcu_pipe_ops,
+					   .owner = geteuid(),
+					   .name = "right" };
 	const uint64_t definition[4] = { 4096, 1 };
 	union semun one = { .val = 1 }, zero = { .val = 0 };
 	int set;
@@ -304,8 +309,10 @@ static void left_behind(void)
 	set = semget(0x4c454654, 0, 0);
 	ok(ipcu_identity_is(set, IPCU_KIND_PIPE, geteuid(), "left"), "and carries its identity");
 	ok(!ipcu_identity_is(set, IPCU_KIND_PIPE, geteuid(), "right"), "of no other name");
-	is_result(ipcu_pipe_set_make(&object, 0x4c454654, 0600, definition), IPCU_CONFLICT,
-		  "a second one on the key is refused");
+	is_result(ipcu_pipe_set_make(&object, 0x4c454654, 0600, definition), IPCU_OK,
+		  "the set of the same name is used as it is");
+	is_result(ipcu_pipe_set_make(&other, 0x4c454654, 0600, definition), IPCU_CONFLICT,
+		  "the set of a different name on the key is refused");
 	ok(!ipcu_pipe_is_left(set), "a new pipe is not left");
 	semctl(set, 2, SETVAL, one);
 	semctl(set, 3, SETVAL, one);
