@@ -19,12 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "process.h"
+#include "random.h"
 #include "spill.h"
 
 static const char magic[8] = "\x1bipcu\x01\xf5";
@@ -110,8 +110,7 @@ static int make_segment(size_t size, struct ipcu_spill_descriptor *descriptor)
 	uint32_t random[5];
 
 	for (int attempt = 0; attempt < 1000; attempt++) {
-		if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-			continue;
+		ipcu_random(random, sizeof(random));
 		descriptor->key = (int32_t)(IPCU_SPILL_PREFIX | (random[4] & IPCU_SPILL_RANDOM));
 		memcpy(descriptor->nonce, random, sizeof(descriptor->nonce));
 		descriptor->id = shmget(descriptor->key, sizeof(struct spill_header) + size,
