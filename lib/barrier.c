@@ -1,38 +1,50 @@
 /* SPDX-License-Identifier: MIT
- * barrier.c - where parties wait until all have come, generation by generation
+ * barrier.c - where parties wait until all have arrived, generation by generation
  *
- * Everything is in one semaphore set, and every change of it is one semop: there is
- * no half-done state for a kill to leave. The set has a LOCK, the generation in two
- * digits, ACTION (somebody runs the action), a place for each party but the last,
+ * All state is in one semaphore set, and every change of it is one semop: a kill leaves no half-done
+ * state. The set has a LOCK, the generation in two digits, ACTION (1 while a process runs the
+ * action), SEALED (1 while a process removes the barrier), a place for each party but the last,
  * and SLOTS slots. The open generation has a slot to itself:
  *
- *   GATE     1 while it holds its waiters. Exactly one slot's gate is 1.
- *   ARRIVED  who arrived and has not left
- *   BROKEN   1: it was aborted
+ *   GATE     1 while the slot holds its waiters. Exactly one slot's gate is 1.
+ *   ARRIVED  the number of processes that arrived and have not left
+ *   BROKEN   1: the generation was aborted or reset
  *
- *   arrive   {not broken, GATE is 1, the place is free, place, ARRIVED+1}, with undo: the kernel
- *            takes the arrival of the dead back. Needs no lock, so that hundreds need not queue for it;
- *            who has tried in vain for too often does it with the lock
+ *   arrive   {wait for SEALED 0, not broken, GATE is 1, the place is free, place, ARRIVED+1}, with undo: the
+ *            kernel takes the arrival of a dead process back. Needs no lock, so that hundreds need not queue for
+ *            it. A process whose step has failed eight times takes the lock first.
  *   wait     {BROKEN overflows if 1, wait for GATE 0, ARRIVED-1, place}
- *   retract  {not broken, GATE 1, ARRIVED-1, place}: not if released meanwhile
- *   last     with the lock {ARRIVED is all others, not broken, GATE 0, next GATE 1,
- *            generation+1, unlock}
+ *   retract  {not broken, GATE 1, ARRIVED-1, place}: fails if the waiter was released meanwhile
+ *   last     {ARRIVED is all others, not broken, same generation, GATE 0, next GATE 1, generation+1}
+ *   abort    {same generation, BROKEN 1}
+ *   reset    {same generation, BROKEN 1, GATE 0, next GATE 1, generation+1}
+ *   seal     {same generation, ARRIVED 0, ACTION 0, SEALED+1 undo}: no process can arrive until the barrier is
+ *            removed, or the remover ends
  *
- * The kernel carries the sleepers' "wait" out within the last one's step: they are released, have
- * left and have no undo in the same instant, running or not. And the step fails if somebody died or
- * gave up in between, so nobody is released by the arrival of a dead one. (SETALL,
- * which would clear undo records too, cannot be told to fail.) That BROKEN + 32767
- * overflows makes semop fail with ERANGE, for sleepers too: so a waiter learns
+ * The kernel carries the sleepers' "wait" out within the step that ends it: they are released or ejected, have
+ * left and have no undo in the same instant, running or not. The last one's step fails if a waiter died or
+ * gave up in between, so no waiter is released by the arrival of a dead process. (SETALL,
+ * which would clear undo records too, has no condition.) That BROKEN + 32767
+ * overflows makes semop fail with ERANGE, for sleepers too: a waiter learns
  * from the same call which of the two happened to its own generation, whatever came later.
  *
- * A slot is opened again only when nobody is left in it, so nobody ever mistakes a later generation for
- * its own. Only who is stopped or slow between "arrive" and "wait" stays in one,
- * and any free slot does.
+ * A reset ejects the waiters and opens the next generation in one step. A waiter that returns at once therefore arrives
+ * in the next generation; in two steps it could find the old one, still broken, and be ejected again and again.
+ *
+ * A slot is opened again only when no process is left in it, so no process mistakes a later generation for
+ * its own. Only a process that is stopped or slow between "arrive" and "wait" stays in a slot,
+ * and any free slot will do for the next generation.
+ *
+ * Every step that ends a generation names it by its two digits. So the lock decides nothing: it is a queue for the
+ * processes that change the barrier, which would otherwise make each other's steps fail.
  *
  * A place is a semaphore with a bit for each slot. Its number is the arrival index,
- * and so no two of a generation have the same, though places of leavers are taken again.
+ * so no two parties of a generation have the same one, though the place of a waiter that left is taken again.
  *
- * Here are the kind, opening, looking, abort and reset; arriving, waiting and releasing are in barrier-wait.c.
+ * The order of memory needs no thought here: there is no shared memory, and the kernel makes each step, and each reading of
+ * all values, indivisible under the lock of the set.
+ *
+ * This file has the kind, opening, looking, abort and reset; barrier-wait.c has arriving, waiting and releasing.
  */
 #include <config.h>
 
@@ -44,8 +56,13 @@
 #include "error.h"
 #include "identity.h"
 
-#define GRACE_NANOSECONDS \
-	50000000 /* for a lock that is held for microseconds, whatever the deadline */
+/*
+ * The time limit of abort and reset, which have no deadline. They wait only while stopped processes occupy all other slots,
+ * or while a process that may write the set keeps changing it.
+ */
+#define CHANGE_NANOSECONDS INT64_C(5000000000)
+
+#define SEAL_TRIES 1000 /* none of them waits: about a millisecond */
 
 /* ---- the kind ------------------------------------------------------------- */
 
@@ -71,26 +88,37 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 	return ipcu_identity_init(id, &steps);
 }
 
-/* All values of a set of PARTIES, checked. Free state->values whatever it returns. */
-static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state *state)
+/* Return true if only the open slot's gate is 1, and no value is larger than PARTIES can make it. */
+static bool plausible(struct ipcu_barrier_state *state, uint64_t parties)
 {
+	const unsigned short *values = state->values;
 	unsigned open = 0;
 
+	for (unsigned slot = 0; slot < IPCU_BARRIER_SLOTS; slot++)
+		if (values[GATE + slot] == 1) {
+			open++;
+			state->slot = slot;
+		}
+	for (unsigned place = 0; place + 1 < parties; place++)
+		if (values[PLACE + place] >= 1u << IPCU_BARRIER_SLOTS)
+			return false;
+	return open == 1 && values[ARRIVED + state->slot] < parties &&
+	       values[BROKEN + state->slot] <= 1 && values[ACTION] <= 1 && values[LOCK] <= 1 &&
+	       values[SEALED] <= 1;
+}
+
+/* Read and check all values of a set of PARTIES. The caller frees state->values, whatever the result. */
+static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state *state)
+{
 	if (!state->values)
 		state->values = calloc((size_t)set_size(parties), sizeof(*state->values));
 	if (!state->values)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot read the barrier");
 	if (ipcu_set_read(id, state->values, (unsigned)set_size(parties), NULL) < 0)
 		return ipcu_fail_call("semctl", errno, "cannot read the barrier");
-	for (unsigned slot = 0; slot < IPCU_BARRIER_SLOTS; slot++)
-		if (state->values[GATE + slot] == 1) {
-			open++;
-			state->slot = slot;
-		}
-	if (open != 1 || state->values[ARRIVED + state->slot] >= parties ||
-	    state->values[BROKEN + state->slot] > 1) {
+	if (!plausible(state, parties)) {
 		ipcu_fail(IPCU_SYSTEM,
-			  "the barrier is damaged: another program changed its semaphores");
+			  "the barrier is corrupted: another program changed its semaphores");
 		ipcu_hint("remove it with ipc-rm -f and create it again");
 		return IPCU_SYSTEM;
 	}
@@ -108,19 +136,68 @@ static bool has_parties(int id, uint64_t parties)
 	       set.sem_nsems == (unsigned long)set_size(parties);
 }
 
+static enum ipcu_result used(const struct ipcu_barrier_state *state, uint64_t parties)
+{
+	if (state->arrived)
+		ipcu_fail(IPCU_CONFLICT, "it is in use: %u of %u parties wait at it",
+			  state->arrived, (unsigned)parties);
+	else if (state->values[ACTION])
+		ipcu_fail(IPCU_CONFLICT, "it is in use: a process runs its action");
+	else
+		return IPCU_OK;
+	ipcu_hint("list the waiters with ipc-barrier status, or remove it anyway with ipc-rm -f");
+	return IPCU_CONFLICT;
+}
+
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
 	struct ipcu_barrier_state state = { 0 };
 	enum ipcu_result result = IPCU_OK;
 
 	if (has_parties(id, record->definition[0]) &&
-	    look(id, record->definition[0], &state) == IPCU_OK && state.arrived) {
-		ipcu_fail(IPCU_CONFLICT, "it is in use: %u of %u parties wait at it", state.arrived,
-			  (unsigned)record->definition[0]);
-		ipcu_hint("ipc-barrier status shows who; ipc-rm -f removes it all the same");
-		result = IPCU_CONFLICT;
+	    look(id, record->definition[0], &state) == IPCU_OK)
+		result = used(&state, record->definition[0]);
+	free(state.values);
+	return result;
+}
+
+/* Set SEALED in the step that finds no party at the barrier. 0 or an errno; EAGAIN if there is one. */
+static int seal_once(int id, const struct ipcu_barrier_state *state)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	ipcu_barrier_same(state, &steps);
+	ipcu_step(&steps, ARRIVED + state->slot, 0, IPC_NOWAIT);
+	ipcu_step(&steps, ACTION, 0, IPC_NOWAIT);
+	ipcu_step(&steps, SEALED, 0, IPC_NOWAIT);
+	ipcu_step(&steps, SEALED, 1, SEM_UNDO);
+	return ipcu_steps_do(id, &steps, NULL);
+}
+
+static enum ipcu_result seal(int id, const struct ipcu_record *record)
+{
+	struct ipcu_barrier_state state = { 0 };
+	enum ipcu_result result = IPCU_OK;
+	int errnum = EAGAIN;
+
+	/* EAGAIN: a process arrived, and perhaps left again, since the values were read. */
+	for (int try = 0; try < SEAL_TRIES && errnum == EAGAIN && result == IPCU_OK; try++) {
+		if (!has_parties(id, record->definition[0]) ||
+		    look(id, record->definition[0], &state) != IPCU_OK) {
+			errnum = 0; /* corrupted: no process can use it */
+			break;
+		}
+		result = used(&state, record->definition[0]);
+		if (result == IPCU_OK)
+			errnum = seal_once(id, &state);
 	}
 	free(state.values);
+	if (result == IPCU_OK && errnum == EAGAIN) {
+		ipcu_fail(IPCU_CONFLICT, "it is in use: other processes keep changing it");
+		ipcu_hint("end them, or remove it anyway with ipc-rm -f");
+		return IPCU_CONFLICT;
+	}
+	/* Otherwise sealed, removed meanwhile, or without write permission: then it is as far as one can look. */
 	return result;
 }
 
@@ -143,6 +220,7 @@ const struct ipcu_kind_ops ipcu_barrier_ops = {
 	.create = create,
 	.init = init,
 	.in_use = in_use,
+	.seal = seal,
 	.describe = describe,
 };
 
@@ -213,26 +291,20 @@ enum ipcu_result ipcu_barrier_look(const ipcu_barrier *barrier, struct ipcu_barr
 
 /* ---- steps ---------------------------------------------------------------- */
 
-enum ipcu_result ipcu_barrier_lock(ipcu_barrier *barrier, const struct timespec *deadline)
+/* Fail with EAGAIN unless SEMAPHORE has VALUE. */
+static void expect(struct ipcu_steps *steps, unsigned semaphore, unsigned short value)
 {
-	struct timespec grace = ipcu_deadline_in(GRACE_NANOSECONDS);
-	struct ipcu_steps steps = { .count = 0 };
-	int errnum;
-
-	ipcu_step(&steps, LOCK, -1, SEM_UNDO);
-	errnum = ipcu_steps_do(barrier->object.id, &steps,
-			       deadline && ipcu_deadline_passed(deadline) ? &grace : deadline);
-	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot lock the barrier",
-					  deadline)
-		      : IPCU_OK;
+	if (value)
+		ipcu_step(steps, semaphore, -(int)value, IPC_NOWAIT);
+	ipcu_step(steps, semaphore, 0, IPC_NOWAIT);
+	if (value)
+		ipcu_step(steps, semaphore, (int)value, 0);
 }
 
-static void unlock(ipcu_barrier *barrier)
+void ipcu_barrier_same(const struct ipcu_barrier_state *state, struct ipcu_steps *steps)
 {
-	struct ipcu_steps steps = { .count = 0 };
-
-	ipcu_step(&steps, LOCK, 1, SEM_UNDO);
-	ipcu_steps_do(barrier->object.id, &steps, NULL);
+	expect(steps, LOW, state->values[LOW]);
+	expect(steps, HIGH, state->values[HIGH]);
 }
 
 void ipcu_barrier_open_next(const struct ipcu_barrier_state *state, struct ipcu_steps *steps)
@@ -243,6 +315,7 @@ void ipcu_barrier_open_next(const struct ipcu_barrier_state *state, struct ipcu_
 		next = next + 1 == IPCU_BARRIER_SLOTS ? 0 : next + 1;
 	if (next == state->slot)
 		next = (next + 1) % IPCU_BARRIER_SLOTS;
+	ipcu_barrier_same(state, steps);
 	ipcu_step(steps, ARRIVED + next, 0, 0);
 	if (state->values[BROKEN + next])
 		ipcu_step(steps, BROKEN + next, -state->values[BROKEN + next], IPC_NOWAIT);
@@ -253,79 +326,76 @@ void ipcu_barrier_open_next(const struct ipcu_barrier_state *state, struct ipcu_
 
 /* ---- abort, reset, status -------------------------------------------------- */
 
-/* Break the open generation; *STATE is what it was. Needs no lock, so an action does not delay it. */
-static enum ipcu_result break_open(ipcu_barrier *barrier, struct ipcu_barrier_state *state)
+/* Report why a step that has no deadline failed. */
+static enum ipcu_result not_changed(const ipcu_barrier *barrier, int errnum, const char *doing)
 {
-	int errnum = EAGAIN;
-
-	while (errnum == EAGAIN || errnum == EINTR) {
-		struct ipcu_steps steps = { .count = 0 };
-		enum ipcu_result result = ipcu_barrier_look(barrier, state);
-
-		if (result != IPCU_OK || state->broken)
-			return result;
-		ipcu_step(&steps, GATE + state->slot, -1, IPC_NOWAIT);
-		ipcu_step(&steps, GATE + state->slot, 1, 0);
-		ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
-		ipcu_step(&steps, BROKEN + state->slot, 1, 0);
-		errnum = ipcu_steps_do(barrier->object.id, &steps, NULL);
-	}
-	return errnum ? ipcu_steps_failed(&barrier->object, errnum, "cannot break the barrier",
-					  NULL)
-		      : IPCU_OK;
+	if (errnum != EAGAIN && errnum != EINTR)
+		return ipcu_steps_failed(&barrier->object, errnum, doing, NULL);
+	ipcu_fail(IPCU_SYSTEM, "%s: other processes occupy all its slots, or keep changing it",
+		  doing);
+	ipcu_hint("continue stopped processes (kill -CONT) or end them; ipc-barrier status lists "
+		  "the waiters");
+	return IPCU_SYSTEM;
 }
 
 enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier)
 {
+	struct timespec last = ipcu_deadline_in(CHANGE_NANOSECONDS);
 	struct ipcu_barrier_state state = { 0 };
-	enum ipcu_result result = break_open(barrier, &state);
+	enum ipcu_result result;
+	int errnum;
 
+	/* EAGAIN: another process ended the generation, or broke it. */
+	do {
+		struct ipcu_steps steps = { .count = 0 };
+
+		errnum = 0;
+		result = ipcu_barrier_look(barrier, &state);
+		if (result != IPCU_OK || state.broken)
+			break;
+		ipcu_barrier_same(&state, &steps);
+		ipcu_step(&steps, BROKEN + state.slot, 0, IPC_NOWAIT);
+		ipcu_step(&steps, BROKEN + state.slot, 1, 0);
+		errnum = ipcu_steps_do(barrier->object.id, &steps, NULL);
+	} while (errnum == EAGAIN && !ipcu_deadline_passed(&last));
 	free(state.values);
-	return result;
+	return errnum ? not_changed(barrier, errnum, "cannot break the barrier") : result;
+}
+
+/* Eject the waiters of STATE's generation and open the next one, in one step. */
+static int reset_once(ipcu_barrier *barrier, const struct ipcu_barrier_state *state,
+		      const struct timespec *last)
+{
+	struct timespec slice = ipcu_deadline_in(IPCU_BARRIER_SLICE);
+	struct ipcu_steps steps = { .count = 0 };
+
+	if (!state->broken) {
+		ipcu_step(&steps, BROKEN + state->slot, 0, IPC_NOWAIT);
+		ipcu_step(&steps, BROKEN + state->slot, 1, 0);
+	}
+	ipcu_barrier_open_next(state, &steps);
+	return ipcu_steps_do(barrier->object.id, &steps, ipcu_deadline_earlier(last, &slice));
 }
 
 enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier)
 {
+	struct timespec last = ipcu_deadline_in(CHANGE_NANOSECONDS);
 	struct ipcu_barrier_state state = { 0 };
 	enum ipcu_result result = ipcu_barrier_look(barrier, &state);
-	uint64_t generation;
-	int errnum = EAGAIN;
+	uint64_t generation = state.generation;
+	int errnum = 0;
 
-	if (result == IPCU_OK && (state.broken || state.arrived || state.values[ACTION]))
-		result = break_open(barrier, &state);
-	else
-		errnum = 0; /* whole, and nobody there: nothing to do */
-	generation = state.generation;
-	while (result == IPCU_OK && (errnum == EAGAIN || errnum == EINTR)) {
-		struct timespec slice = ipcu_deadline_in(IPCU_BARRIER_SLICE);
-		struct ipcu_steps steps = { .count = 0 };
-
-		result = ipcu_barrier_lock(barrier, NULL);
-		if (result == IPCU_NOT_NOW) { /* a signal: begin again */
-			result = IPCU_OK;
-			continue;
-		}
-		if (result != IPCU_OK)
+	/* If another process has ended the generation meanwhile, none of its waiters is left. */
+	while (result == IPCU_OK && state.generation == generation &&
+	       (state.broken || state.arrived || state.values[ACTION])) {
+		errnum = reset_once(barrier, &state, &last);
+		if ((errnum != EAGAIN && errnum != EINTR) || ipcu_deadline_passed(&last))
 			break;
+		errnum = 0;
 		result = ipcu_barrier_look(barrier, &state);
-		if (result != IPCU_OK) {
-			unlock(barrier);
-			break;
-		}
-		errnum = 0; /* another reset may have been faster */
-		if (state.generation == generation && state.broken) {
-			ipcu_barrier_open_next(&state, &steps);
-			ipcu_step(&steps, LOCK, 1, SEM_UNDO);
-			errnum = ipcu_steps_do(barrier->object.id, &steps, &slice);
-		}
-		if (errnum || !steps.count)
-			unlock(barrier);
 	}
 	free(state.values);
-	if (result == IPCU_OK && errnum)
-		return ipcu_steps_failed(&barrier->object, errnum, "cannot reset the barrier",
-					 NULL);
-	return result;
+	return errnum ? not_changed(barrier, errnum, "cannot reset the barrier") : result;
 }
 
 enum ipcu_result ipcu_barrier_status(ipcu_barrier *barrier, struct ipcu_barrier_info *info)

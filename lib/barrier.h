@@ -17,10 +17,12 @@ enum {
 	GATE,
 	ARRIVED = GATE + IPCU_BARRIER_SLOTS,
 	BROKEN = ARRIVED + IPCU_BARRIER_SLOTS,
-	PLACE = BROKEN + IPCU_BARRIER_SLOTS /* and, after the places, those of identity.h */
+	SEALED = BROKEN + IPCU_BARRIER_SLOTS, /* 1: a process is removing the barrier */
+	PLACE /* one for each party but the last; the members of identity.h follow */
 };
 
-#define IPCU_BARRIER_SLICE 100000000 /* nanoseconds to wait for a slot that nobody is in */
+/* Nanoseconds to wait for an occupied slot before looking for another one. */
+#define IPCU_BARRIER_SLICE 100000000
 
 struct ipcu_barrier {
 	struct ipcu_object object;
@@ -36,13 +38,16 @@ struct ipcu_barrier_state {
 	bool broken;
 };
 
-/* All values, checked. Free state->values whatever it returns. */
+/* Read and check all values. The caller frees state->values, whatever the result. */
 enum ipcu_result ipcu_barrier_look(const ipcu_barrier *barrier, struct ipcu_barrier_state *state);
 
-/* The lock, which a step gives back with {LOCK, +1, SEM_UNDO}. */
-enum ipcu_result ipcu_barrier_lock(ipcu_barrier *barrier, const struct timespec *deadline);
+/* Add to STEPS: fail with EAGAIN unless the open generation is still the one of STATE. */
+void ipcu_barrier_same(const struct ipcu_barrier_state *state, struct ipcu_steps *steps);
 
-/* Have STEPS close the open generation's gate and open the next one in a slot that nobody is in. */
+/*
+ * Add to STEPS: close the gate of STATE's generation and open the next generation in an empty slot. The step fails with
+ * EAGAIN if the generation is over. It waits only if all other slots are occupied.
+ */
 void ipcu_barrier_open_next(const struct ipcu_barrier_state *state, struct ipcu_steps *steps);
 
 #endif

@@ -337,7 +337,7 @@ struct ipcu_barrier_how {
  * two of a generation have the same, for the number of one who left is given again.
  * A process that ends, however, while it waits has not arrived.
  *
- * IPCU_OK; IPCU_NOT_NOW: at the deadline, or as a signal handler ran, some were still
+ * IPCU_OK; IPCU_NOT_NOW: at the deadline, or when a signal handler ran, some were still
  * missing, and this one has not arrived; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_BROKEN: broken
  * before this generation was complete; what ACTION returned; IPCU_SYSTEM.
  */
@@ -345,14 +345,15 @@ enum ipcu_result ipcu_barrier_wait(ipcu_barrier *barrier, const struct ipcu_barr
 				   const struct timespec *deadline, unsigned *index);
 
 /*
- * Break the barrier: who waits and who comes gets IPCU_BROKEN until a reset. Nothing
- * happens if it is broken. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ * Break the barrier: until a reset, processes that wait or that arrive get IPCU_BROKEN. A barrier that is already broken
+ * stays so. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
  */
 enum ipcu_result ipcu_barrier_abort(ipcu_barrier *barrier);
 
 /*
- * Begin a new, whole generation; who waits gets IPCU_BROKEN. Nothing happens if it
- * is whole and nobody waits. Results as ipcu_barrier_abort.
+ * End the open generation and begin the next one in one step. Processes that wait get IPCU_BROKEN once; if they call
+ * ipcu_barrier_wait() again, they arrive in the new generation. If the barrier is not broken and no process waits, nothing
+ * changes. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM: also if stopped processes occupied the barrier for five seconds.
  */
 enum ipcu_result ipcu_barrier_reset(ipcu_barrier *barrier);
 

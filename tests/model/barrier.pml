@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * barrier.pml - the protocol of lib/barrier.c, any process of which may die between any two steps
  *
- * Each atomic block is one semop. A party loops: come, wait, give up or pass. KILLS kills and
+ * Each atomic block is one semop, or one reading of all values. A party loops: come, wait, give up or pass. KILLS kills and
  * GIVE_UPS timeouts are spent at any moment, on anybody; the kernel then undoes what the dead
  * one holds, and it comes back as a new process. Three processes share a barrier of two parties, so
  * there is always somebody else to take a place; two slots, so each is used again at once.
  *
  * verify holds safety | | -DSAFETY -DNOCLAIM |
- * verify holds safety, with an abort and a reset | -DABORT -DKILLS=1 | -DSAFETY -DNOCLAIM |
+ * verify holds safety, with an abort | -DABORT -DKILLS=1 | -DSAFETY -DNOCLAIM |
+ * verify holds safety, with two resets | -DRESETS=2 -DKILLS=0 | -DSAFETY -DNOCLAIM |
+ * verify holds progress, with a reset | -DRESETS=1 -DKILLS=0 | -DNFAIR=7 | -a -f
  * verify holds progress | | -DNFAIR=6 | -a -f
  * verify fails the last one releases without looking who is still there | -DBLIND_RELEASE | -DSAFETY -DNOCLAIM |
  * verify fails who gives up does not look whether it was released | -DBLIND_RETRACT | -DSAFETY -DNOCLAIM |
  * verify fails who comes does not look whether the generation is over | -DBLIND_ARRIVE | -DSAFETY -DNOCLAIM |
- * verify fails a slot is opened while somebody is in it | -DBLIND_REUSE -DABORT | -DSAFETY -DNOCLAIM |
+ * verify fails a slot is opened while a process is in it | -DBLIND_REUSE -DRESETS=2 | -DSAFETY -DNOCLAIM |
+ * verify fails a reset is two steps, between which an ejected waiter returns | -DRESETS=1 -DTWO_STEPS | -DSAFETY -DNOCLAIM |
+ * verify fails a reset does not compare the generation | -DRESETS=1 -DBLIND_RESET | -DSAFETY -DNOCLAIM |
  * verify fails the lock of the dead does not come back | -DNO_UNDO | -DNFAIR=6 | -a -f
  */
 #define PROCESSES 3
@@ -23,6 +27,9 @@
 #define KILLS 2
 #endif
 #define GIVE_UPS 1
+#ifndef RESETS
+#define RESETS 0
+#endif
 
 /* The semaphores. */
 byte lock = 1;
@@ -67,9 +74,9 @@ inline open_next()
 #endif
 
 #ifdef BLIND_RELEASE
-#define ALL_THERE (others == OTHERS)
+#define ALL_THERE (others == OTHERS && generation == mine)
 #else
-#define ALL_THERE (arrived[at] >= OTHERS && !broken[at])
+#define ALL_THERE (arrived[at] >= OTHERS && !broken[at] && generation == mine)
 #endif
 
 #ifdef BLIND_ARRIVE
@@ -138,6 +145,10 @@ queue:			atomic { lock > 0 -> lock--; holds = true }
 			   }
 			   if
 			   :: is_broken || mine >= LAST ->
+#if RESETS
+				/* Safety: a reset never leaves the open generation broken, so it ejects no process that arrives. */
+				assert(!is_broken);
+#endif
 				atomic { lock++; holds = false }
 				break
 			   :: !is_broken && mine < LAST && others >= OTHERS ->
@@ -156,14 +167,14 @@ queue:			atomic { lock > 0 -> lock--; holds = true }
 				fi
 			   :: !is_broken && mine < LAST && others < OTHERS ->
 				if
-				:: atomic { /* arrive */
-					!broken[at] && arrived[at] < OTHERS ->
-					arrived[at]++; in = true; present[mine]++;
+				:: atomic { /* arrive: a reset needs no lock, so it may be a later generation */
+					MAY_ARRIVE ->
+					mine = MY_GENERATION; arrived[at]++; in = true; present[mine]++;
 					lock++; holds = false
 				   }
 				   stay();
 				   break
-				:: broken[at] || arrived[at] >= OTHERS -> skip /* look again */
+				:: !(MAY_ARRIVE) -> skip /* look again */
 				fi
 			   fi
 			od
@@ -195,19 +206,52 @@ proctype killer()
 #ifdef ABORT
 proctype aborter()
 {
-	byte at, mine;
-
 	atomic {
 		if
 		:: generation < LAST -> aborted[generation] = true; broken[slot] = 1
-		:: else -> goto too_late
+		:: else
 		fi
 	}
-	atomic { lock > 0 -> lock-- }
-	atomic { at = slot; mine = generation }
-	atomic { NEXT_IS_FREE -> open_next(); lock++ }
-too_late:
-	skip
+}
+#endif
+
+#if RESETS
+/* Needs no lock: the step names the generation that it ends. */
+proctype resetter()
+{
+	byte at, mine, count, target;
+
+	do
+	:: count < RESETS && generation < LAST ->
+		atomic { at = slot; mine = generation; target = mine }
+#ifdef TWO_STEPS
+		atomic {
+			if
+			:: generation == mine -> aborted[mine] = true; broken[at] = 1
+			:: else -> goto again
+			fi
+		}
+		atomic { generation == mine && NEXT_IS_FREE -> open_next() }
+#else
+		atomic {
+			if
+#ifdef BLIND_RESET
+			:: NEXT_IS_FREE ->
+#else
+			:: generation == mine && NEXT_IS_FREE ->
+#endif
+				/* Safety: a reset ends the generation that it saw, which was not released. */
+				assert(!released[target] && mine == generation);
+				aborted[mine] = true;
+				broken[at] = 1;
+				open_next()
+			:: generation != mine
+			fi
+		}
+#endif
+again:		count++
+	:: else -> break
+	od
 }
 #endif
 
@@ -220,7 +264,10 @@ init
 		for (i : 0 .. PROCESSES - 1) { run party(i) }
 		run killer();
 #ifdef ABORT
-		run aborter()
+		run aborter();
+#endif
+#if RESETS
+		run resetter();
 #endif
 	}
 }

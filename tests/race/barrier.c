@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "deadline.h"
 #include "slow.h"
 #include "tap.h"
 
@@ -25,7 +26,7 @@
 
 struct shared {
 	_Atomic long passed[PARTIES];
-	_Atomic long early, timeouts, wrong;
+	_Atomic long early, timeouts, wrong, ejected;
 	_Atomic bool stop;
 };
 static struct shared *shared;
@@ -138,6 +139,67 @@ static void check(ipcu_barrier *barrier, const char *what, long killed)
 	ok(!info.broken, "it is whole");
 }
 
+/* ---- reset ------------------------------------------------------------------ */
+
+/* All parties but one: come again at once, whether released or ejected. */
+static void come_again(ipcu_barrier *barrier)
+{
+	alarm(100);
+	for (;;) {
+		switch (ipcu_barrier_wait(barrier, NULL, NULL, NULL)) {
+		case IPCU_OK:
+			break;
+		case IPCU_BROKEN:
+			shared->ejected++;
+			break;
+		default:
+			_exit(0); /* removed: the end of the test */
+		}
+	}
+}
+
+/* Poll until COUNT processes wait; false after ten seconds. */
+static bool until_waiting(ipcu_barrier *barrier, unsigned count)
+{
+	struct timespec deadline = ipcu_deadline_in(10000000000), pause = { 0, 20000 };
+	struct ipcu_barrier_info info = { 0 };
+
+	while (ipcu_barrier_status(barrier, &info) == IPCU_OK && info.waiting != count) {
+		if (ipcu_deadline_passed(&deadline))
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return info.waiting == count;
+}
+
+/* A reset ejects each waiter once, and the generation after it fills although the waiters return at once. */
+static void resets(long count)
+{
+	pid_t waiters[WORKERS - 1];
+	ipcu_barrier *barrier;
+	long filled = 0;
+
+	is_result(ipcu_barrier_open(&barrier, "reset", WORKERS, NULL), IPCU_OK, "opens");
+	for (int i = 0; i < WORKERS - 1; i++) {
+		waiters[i] = fork();
+		if (waiters[i] == 0)
+			come_again(barrier);
+	}
+	for (long i = 0; i < count && until_waiting(barrier, WORKERS - 1); i++) {
+		struct timespec deadline = ipcu_deadline_in(10000000000);
+
+		if (ipcu_barrier_reset(barrier) != IPCU_OK)
+			break;
+		filled += ipcu_barrier_wait(barrier, NULL, &deadline, NULL) == IPCU_OK;
+	}
+	is_number(filled, count, "the generation after each reset fills");
+	is_number(shared->ejected, count * (WORKERS - 1), "each reset ejects each waiter once");
+	is_result(ipcu_remove("reset", IPCU_KIND_BARRIER, IPCU_REMOVE_FORCE), IPCU_OK, "removed");
+	for (int i = 0; i < WORKERS - 1; i++)
+		waitpid(waiters[i], NULL, 0);
+	ipcu_barrier_close(barrier);
+}
+
 int main(void)
 {
 	uint64_t generations = (uint64_t)rounds("ROUNDS", 60000);
@@ -147,6 +209,7 @@ int main(void)
 	deadline_for_all(120);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
+	resets(rounds("RESETS", 200));
 	is_result(ipcu_barrier_open(&barrier, "storm", PARTIES, NULL), IPCU_OK, "opens");
 	storm(barrier, generations, false);
 	check(barrier, "timeouts", 0);
