@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: MIT
- * event.c - something that has happened, or not yet, and those who wait for it
+ * event.c - an event that is set or not, and the processes that wait for it
  *
- * A set of semaphores: the generation in two digits and SLOTS gates. While the event is not
- * set, the gate of the open generation is 1 and all others are 0; while it is set, all
- * are 0. A waiter waits for zero at the gate of the generation it came in.
+ * A set of semaphores: the generation in two digits, SLOTS gates, and SEALED, which is 1 while a process removes the event.
+ * While the event is not set, the gate of the open generation is 1 and all others are 0; while it is set, all
+ * are 0. A waiter waits for zero at the gate of the generation in which it came.
  *
- *   set    {gate 0}
- *   clear  {generation+1, its gate 1}
- *   pulse  {gate 0, generation+1, its gate 1}
+ *   wait   {wait for SEALED 0, wait for gate 0}
+ *   set    {same generation, gate 0}
+ *   clear  {same generation, generation+1, its gate 1}
+ *   pulse  {same generation, gate 0, generation+1, its gate 1}
+ *   seal   {SEALED+1 undo}, and then count the waiters at the gate
  *
- * Each is one semop, and the kernel lets the sleepers at a gate go within that call, all
- * of them, even if the next call closes a gate. Who comes after a pulse finds
- * another gate. There is nothing to undo: a kill changes nothing. Waiting for zero needs only
- * read permission.
+ * Each is one semop, and the kernel releases all sleepers at a gate within that call, even if the next call closes a gate. A
+ * process that comes after a pulse finds another gate. There is nothing to undo but a seal: a kill changes nothing. Waiting
+ * for zero needs only read permission.
  *
- * Who came in a generation that is over is let through, for it ended by a set or a pulse. A waiter that
+ * A waiter cannot announce itself, since it may have read permission only. So a remover seals first and counts then: a waiter
+ * that fell asleep before is counted, and a waiter that comes later sleeps on SEALED until the event is removed or unsealed.
+ *
+ * A waiter whose generation is over is released, since the generation ended by a set or a pulse. A waiter that
  * slept through SLOTS of them between looking and waiting finds its gate closed again;
- * it had not begun to wait in the kernel's eyes, and looks again on a slow timer.
+ * for the kernel it had not begun to wait. It looks again on a slow timer.
+ *
+ * There is no shared memory. The kernel makes each step, and each reading of all values, indivisible.
  */
 #include <config.h>
 
@@ -33,7 +39,13 @@
 #define SLOTS 8u
 #define SLICE_NANOSECONDS INT64_C(30000000000)
 
-enum { LOW, HIGH, GATE, IDENTITY = GATE + SLOTS, SIZE = IDENTITY + IPCU_IDENTITY_MEMBERS };
+/*
+ * The time limit of a change, which has no deadline. It never waits, and fails only if other processes change the event in
+ * between. A process that may write the set could repeat that without end.
+ */
+#define CHANGE_NANOSECONDS INT64_C(5000000000)
+
+enum { LOW, HIGH, GATE, SEALED = GATE + SLOTS, IDENTITY, SIZE = IDENTITY + IPCU_IDENTITY_MEMBERS };
 
 struct ipcu_event {
 	struct ipcu_object object;
@@ -86,9 +98,9 @@ static enum ipcu_result look(const struct ipcu_object *object, int id, struct st
 	for (unsigned slot = 0; slot < SLOTS; slot++)
 		open += state->values[GATE + slot];
 	state->set = open == 0;
-	if (open <= 1 && open == state->values[GATE + state->slot])
+	if (open <= 1 && open == state->values[GATE + state->slot] && state->values[SEALED] <= 1)
 		return IPCU_OK;
-	ipcu_fail(IPCU_SYSTEM, "the event is damaged: another program changed its semaphores");
+	ipcu_fail(IPCU_SYSTEM, "the event is corrupted: another program changed its semaphores");
 	ipcu_hint("remove it with ipc-rm -f and create it again");
 	return IPCU_SYSTEM;
 }
@@ -100,16 +112,48 @@ static unsigned waiting(int id, const struct state *state)
 	return count > 0 ? (unsigned)count : 0;
 }
 
+static enum ipcu_result used(unsigned count)
+{
+	if (!count)
+		return IPCU_OK;
+	ipcu_fail(IPCU_CONFLICT, "it is in use: %u processes wait for it", count);
+	ipcu_hint("end them, or remove it anyway with ipc-rm -f");
+	return IPCU_CONFLICT;
+}
+
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
 	struct state state;
 
 	(void)record;
-	if (!is_event(id) || look(NULL, id, &state) != IPCU_OK || !waiting(id, &state))
+	if (!is_event(id) || look(NULL, id, &state) != IPCU_OK)
 		return IPCU_OK;
-	ipcu_fail(IPCU_CONFLICT, "it is in use: %u processes wait for it", waiting(id, &state));
-	ipcu_hint("end what uses it, or remove it all the same with -f");
-	return IPCU_CONFLICT;
+	return used(waiting(id, &state));
+}
+
+static enum ipcu_result seal(int id, const struct ipcu_record *record)
+{
+	struct ipcu_steps steps = { .count = 0 };
+	enum ipcu_result result;
+	int errnum;
+
+	if (!is_event(id))
+		return IPCU_OK;
+	ipcu_step(&steps, SEALED, 0, IPC_NOWAIT);
+	ipcu_step(&steps, SEALED, 1, SEM_UNDO);
+	errnum = ipcu_steps_do(id, &steps, NULL);
+	if (errnum == EAGAIN) {
+		ipcu_fail(IPCU_CONFLICT, "another process is removing it");
+		ipcu_hint("if it still exists, remove it anyway with ipc-rm -f");
+		return IPCU_CONFLICT;
+	}
+	result = in_use(id, record);
+	if (result != IPCU_OK && !errnum) {
+		steps.count = 0;
+		ipcu_step(&steps, SEALED, -1, SEM_UNDO | IPC_NOWAIT);
+		ipcu_steps_do(id, &steps, NULL);
+	}
+	return result;
 }
 
 static void describe(struct ipcu_info *info)
@@ -128,6 +172,7 @@ const struct ipcu_kind_ops ipcu_event_ops = {
 	.call = "semget",
 	.create = create,
 	.init = init,
+	.seal = seal,
 	.in_use = in_use,
 	.describe = describe,
 };
@@ -141,7 +186,7 @@ static enum ipcu_result check_set(int id)
 		return ipcu_fail_call("semctl", errno, "cannot open it");
 	if (members != SIZE)
 		return ipcu_fail(IPCU_SYSTEM,
-				 "the event is damaged: it is another set of semaphores");
+				 "the event is corrupted: its set has a different size");
 	return IPCU_OK;
 }
 
@@ -169,32 +214,52 @@ void ipcu_event_close(ipcu_event *event)
 	free(event);
 }
 
-/* What a set, clear or pulse changes: open the gate there is, close the next generation's. */
+/* Fail with EAGAIN unless the generation is still that of STATE: its low digit identifies it. */
+static void same(const struct state *state, struct ipcu_steps *steps)
+{
+	if (state->values[LOW])
+		ipcu_step(steps, LOW, -(int)state->values[LOW], IPC_NOWAIT);
+	ipcu_step(steps, LOW, 0, IPC_NOWAIT);
+	if (state->values[LOW])
+		ipcu_step(steps, LOW, (int)state->values[LOW], 0);
+}
+
+/* Open the gate of the generation if OPEN, and begin the NEXT one. 0 or an errno. */
+static int change_once(ipcu_event *event, struct state *state, bool open, bool next)
+{
+	struct ipcu_steps steps = { .count = 0 };
+
+	same(state, &steps);
+	ipcu_step(&steps, GATE + state->slot, open ? -1 : 0, IPC_NOWAIT);
+	if (next) {
+		ipcu_step_count(&steps, LOW, state->values[LOW], state->values[HIGH]);
+		state->generation = (state->generation + 1) % ((uint64_t)IPCU_DIGIT * IPCU_DIGIT);
+		ipcu_step(&steps, GATE + (unsigned)(state->generation % SLOTS), 1, 0);
+	}
+	return ipcu_steps_do(event->object.id, &steps, NULL);
+}
+
+/* Set, clear or pulse. Nothing changes unless the event is set as WHEN_SET says. */
 static enum ipcu_result change(ipcu_event *event, bool when_set, bool open, bool next)
 {
-	int errnum = EAGAIN;
+	struct timespec last = ipcu_deadline_in(CHANGE_NANOSECONDS);
+	struct state state;
+	int errnum;
 
-	/* EAGAIN: somebody was faster with another one. */
-	while (errnum == EAGAIN || errnum == EINTR) {
-		struct ipcu_steps steps = { .count = 0 };
-		struct state state;
+	/* EAGAIN: another process changed the event since its state was read. */
+	do {
 		enum ipcu_result result = look(&event->object, event->object.id, &state);
 
 		if (result != IPCU_OK || state.set != when_set)
 			return result;
-		/* Only if the generation is still this one, which its low digit tells. */
-		ipcu_step(&steps, LOW, -(int)state.values[LOW], IPC_NOWAIT);
-		ipcu_step(&steps, LOW, 0, IPC_NOWAIT);
-		if (state.values[LOW])
-			ipcu_step(&steps, LOW, (int)state.values[LOW], 0);
-		ipcu_step(&steps, GATE + state.slot, open ? -1 : 0, IPC_NOWAIT);
-		if (next) {
-			ipcu_step_count(&steps, LOW, state.values[LOW], state.values[HIGH]);
-			state.generation =
-				(state.generation + 1) % ((uint64_t)IPCU_DIGIT * IPCU_DIGIT);
-			ipcu_step(&steps, GATE + (unsigned)(state.generation % SLOTS), 1, 0);
-		}
-		errnum = ipcu_steps_do(event->object.id, &steps, NULL);
+		errnum = change_once(event, &state, open, next);
+	} while (errnum == EAGAIN && !ipcu_deadline_passed(&last));
+	if (errnum == EAGAIN) {
+		ipcu_fail(IPCU_SYSTEM,
+			  "cannot change the event: another process keeps changing it");
+		ipcu_hint("remove it with ipc-rm -f and create it again, with a mode that excludes "
+			  "other users");
+		return IPCU_SYSTEM;
 	}
 	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot change the event", NULL)
 		      : IPCU_OK;
@@ -237,6 +302,7 @@ enum ipcu_result ipcu_event_wait(ipcu_event *event, uint64_t *ticket,
 			return IPCU_OK;
 		if (deadline && ipcu_deadline_passed(deadline))
 			return ipcu_steps_failed(&event->object, EAGAIN, "cannot wait", deadline);
+		ipcu_step(&steps, SEALED, 0, 0);
 		ipcu_step(&steps, GATE + state.slot, 0, 0);
 		errnum = ipcu_steps_do(event->object.id, &steps,
 				       ipcu_deadline_earlier(deadline, &slice));
