@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -204,31 +205,93 @@ enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 	return result;
 }
 
-enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
-			       const void *body, size_t size)
+/* A message to put back; a BODY of NULL means those that the handle keeps. */
+struct returned {
+	long type;
+	const void *body;
+	size_t size;
+};
+
+static enum ipcu_result put_back_until(ipcu_queue *queue, const struct returned *message,
+				       const struct timespec *deadline)
+{
+	if (!message->body)
+		return ipcu_queue_put_back(queue, deadline);
+	return ipcu_queue_send(queue, message->type, message->body, message->size, deadline);
+}
+
+static enum ipcu_result put_back(const struct recv_queues *from, size_t which,
+				 const struct returned *message)
 {
 	int signals = cli_interrupt_count();
 	bool wait = false;
 	enum ipcu_result result;
 
 	for (;;) {
-		result = ipcu_queue_send(from->queues[which], type, body, size,
-					 wait ? NULL : &ipcu_no_wait);
-		if (result == IPCU_OK)
-			return IPCU_OK;
-		if (result == IPCU_NOT_NOW && !wait && *from->lost == 0) {
+		result = put_back_until(from->queues[which], message, wait ? NULL : &ipcu_no_wait);
+		if (result != IPCU_NOT_NOW)
+			return result;
+		if (!wait && from->lost->count == 0) {
 			cli_complain(&from->options->common, from->options->names[which],
 				     "it waits until there is room; a receiver makes some",
 				     "the queue has filled up while a message is to be put back");
 			wait = true;
 			continue;
 		}
-		/* A signal that came before is no reason to lose it; one that comes now is. */
-		if (result == IPCU_NOT_NOW && wait && cli_interrupt_count() == signals)
-			continue;
-		++*from->lost;
-		return result;
+		/* A signal that came before the wait is no reason to lose the message. */
+		if (!wait || cli_interrupt_count() != signals)
+			return result;
 	}
+}
+
+/* COUNT messages are lost, for putting them back ended with RESULT. */
+static void count_lost(struct recv_lost *lost, size_t count, enum ipcu_result result)
+{
+	lost->count += count;
+	lost->why = *ipcu_last_error();
+	if (result == IPCU_NOT_NOW)
+		snprintf(lost->why.message, sizeof(lost->why.message), "the queue is full");
+}
+
+enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
+			       const void *body, size_t size)
+{
+	struct returned message = { type, body, size };
+	enum ipcu_result result = put_back(from, which, &message);
+
+	if (result != IPCU_OK)
+		count_lost(from->lost, 1, result);
+	return result;
+}
+
+/* Put back what the handles keep, which no receive will deliver any more. */
+static void put_back_kept(const struct recv_queues *from, size_t opened)
+{
+	static const struct returned kept;
+
+	for (size_t i = 0; i < opened; i++) {
+		enum ipcu_result result = IPCU_OK;
+
+		if (ipcu_queue_kept(from->queues[i]))
+			result = put_back(from, i, &kept);
+		if (result == IPCU_OK)
+			continue;
+		count_lost(from->lost, ipcu_queue_kept(from->queues[i]), result);
+	}
+}
+
+/* Report how many messages are lost, and why; the status. */
+static int report_lost(const struct recv_queues *from, int status)
+{
+	const struct recv_lost *lost = from->lost;
+
+	if (lost->count == 0)
+		return status;
+	cli_complain(&from->options->common, NULL, lost->why.hint,
+		     "%llu message%s lost: %s could neither be written nor put back: %s",
+		     (unsigned long long)lost->count, lost->count == 1 ? " is" : "s are",
+		     lost->count == 1 ? "it" : "they", lost->why.message);
+	return status ? status : IPCU_SYSTEM;
 }
 
 /* A stdout that cannot be written is no reason to take a message. */
@@ -265,7 +328,7 @@ int ipc_recv(int argc, char **argv)
 {
 	struct recv_options options = { .common.command = "ipc-recv",
 					.format = { RECV_PLAIN, NULL, NULL, 0 } };
-	uint64_t lost = 0;
+	struct recv_lost lost = { 0 };
 	struct recv_queues from = { .options = &options, .lost = &lost };
 	size_t opened = 0;
 	int status;
@@ -287,11 +350,8 @@ int ipc_recv(int argc, char **argv)
 	}
 	if (!status && !options.common.finished)
 		status = receive(&from);
-	if (lost)
-		cli_complain(&options.common, NULL, NULL,
-			     "%llu message%s lost: %s could neither be written nor put back",
-			     (unsigned long long)lost, lost == 1 ? " is" : "s are",
-			     lost == 1 ? "it" : "they");
+	put_back_kept(&from, opened);
+	status = report_lost(&from, status);
 	while (opened > 0)
 		ipcu_queue_close(from.queues[--opened]);
 	free(from.queues);

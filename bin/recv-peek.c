@@ -12,21 +12,6 @@
 #include "queue.h"
 #include "recv.h"
 
-static bool wanted(const struct ipcu_select *select, long type)
-{
-	switch (select->pick) {
-	case IPCU_PICK_TYPE:
-		return type == select->type;
-	case IPCU_PICK_MAX_TYPE:
-		return type <= select->type;
-	case IPCU_PICK_NOT_TYPE:
-		return type != select->type;
-	case IPCU_PICK_FIRST:
-		break;
-	}
-	return true;
-}
-
 /* Write MESSAGE; the status. */
 static int show(const struct recv_queues *from, size_t which, const struct ipcu_message *message)
 {
@@ -68,7 +53,7 @@ static enum ipcu_result show_lowest(const struct recv_queues *from, size_t which
 		result = ipcu_queue_peek(from->queues[which], index, &message);
 		if (result != IPCU_OK && result != IPCU_BROKEN)
 			break;
-		if (!wanted(&from->options->select, message.type) ||
+		if (!ipcu_select_wants(&from->options->select, message.type) ||
 		    (best_result != IPCU_NOT_NOW && message.type >= best.type))
 			continue;
 		best = message;
@@ -105,7 +90,7 @@ static enum ipcu_result show_queue(const struct recv_queues *from, size_t which,
 		result = ipcu_queue_peek(from->queues[which], index, &message);
 		if (result != IPCU_OK && result != IPCU_BROKEN)
 			break;
-		if (!wanted(&options->select, message.type))
+		if (!ipcu_select_wants(&options->select, message.type))
 			continue;
 		one = show_or_refuse(from, which, result, &message);
 		*status = one ? one : *status;

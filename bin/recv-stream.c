@@ -239,8 +239,9 @@ static enum ipcu_result take_in_place(struct batch *batch, const struct timespec
 				   &big.size);
 	if (result == IPCU_OK)
 		deliver(batch, 0, &big);
-	else if (result == IPCU_LIMIT)
-		ipcu_queue_put_back(queue, big.type, at, size);
+	else if (result == IPCU_LIMIT &&
+		 ipcu_queue_return_body(queue, big.type, at, size) != IPCU_OK)
+		result = ipcu_last_error()->result;
 	ipcu_message_clear(&big);
 	return result;
 }

@@ -19,11 +19,17 @@ struct recv_options {
 	bool follow, all, peek, keep_going, raw;
 };
 
-/* The queues, opened, and what was taken but not yet written. */
+/* Messages that were taken and could neither be delivered nor put back. */
+struct recv_lost {
+	uint64_t count;
+	struct ipcu_error why; /* of the last one */
+};
+
+/* The open queues, and what was taken from them and not delivered. */
 struct recv_queues {
 	ipcu_queue **queues;
 	const struct recv_options *options;
-	uint64_t *lost; /* messages that could not even be put back */
+	struct recv_lost *lost;
 };
 
 /* Each is one way to receive; all return the exit status with everything said. */
@@ -48,9 +54,8 @@ enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 bool recv_again(enum ipcu_result result);
 
 /*
- * Send what was taken and cannot be delivered back to where it came from. It becomes the
- * last of its queue. Waits for room, until a signal comes: from then on it is one try for
- * each. IPCU_OK, or it was counted as lost.
+ * Send a message that was taken and cannot be delivered back to the end of its queue. Wait for room until a signal
+ * comes; from then on try once for each message. Otherwise the result is not IPCU_OK and the message counts as lost.
  */
 enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
 			       const void *body, size_t size);

@@ -238,7 +238,7 @@ enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body,
  * IPCU_OK; IPCU_NOT_NOW: none by the deadline, or a signal handler ran, and none
  * was taken; IPCU_USAGE: a type < 1; IPCU_NOT_FOUND: removed; IPCU_DENIED;
  * IPCU_LIMIT: no memory for the body, and the message is still there (a big one is now
- * the last);
+ * the last, or is kept: see ipcu_queue_kept());
  * IPCU_BROKEN: the message told of a big body that is not there or not its
  * own: it was taken and is of no use; IPCU_SYSTEM.
  */
@@ -247,10 +247,10 @@ enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *mess
 				    const struct timespec *deadline);
 
 /*
- * Take one message from whichever of COUNT queues has one first; *WHICH is its index.
- * Blocked it uses no CPU, one thread a queue. A message of zero bytes that
- * comes to a second queue in the same instant goes back to the end of its own, for which
- * the caller must be allowed to send there.
+ * Take one message from whichever of COUNT queues has one first; *WHICH is its index. While it is blocked the call uses
+ * one thread for each queue and no CPU. If messages of zero bytes that another program sends come to several queues in
+ * the same instant, one is delivered and the others return to the end of their queues. If a queue refuses its message,
+ * because it is full or the caller may not send to it, the handle keeps the message: see ipcu_queue_kept().
  *
  * Results: those of ipcu_queue_receive, for the queue *WHICH, which is then
  * written for failures too; IPCU_USAGE also if COUNT is 0; IPCU_LIMIT also for too many threads.
@@ -271,15 +271,33 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_message *message);
 
 /*
- * Wait until there is a message that SELECT wants, without taking it (one of
- * zero bytes is taken and put back at the end). Another receiver may be faster.
+ * Wait until there is a message that SELECT wants, without taking it. Another receiver may take it first. The queues
+ * are looked at even if DEADLINE has passed.
  *
- * IPCU_OK and *WHICH; IPCU_DENIED also for such a one that could not be put back, because
- * the caller may receive from that queue, but not send: it is lost; otherwise as ipcu_queue_receive_any.
+ * A message of zero bytes is taken and returns to the end of its queue, or is kept by the handle, if another program
+ * sends it while this call is blocked, or if SELECT wants one of a certain type and it is the first of those. A message
+ * that ipcutils sends to a NAME stays where it is.
+ *
+ * Results: those of ipcu_queue_receive_any.
  */
 enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, size_t *which,
 				     const struct ipcu_select *select,
 				     const struct timespec *deadline);
+
+/*
+ * Return the number of messages that the handle keeps. A message is kept if it was taken, cannot be delivered and
+ * cannot return to its queue either. The next receive, peek or wait through the handle finds it before what the queue
+ * holds. ipcu_queue_close() puts back what the queue takes without waiting; the rest is lost.
+ */
+size_t ipcu_queue_kept(ipcu_queue *queue);
+
+/*
+ * Write the messages that the handle keeps to the end of their queue, and wait while it is full.
+ *
+ * IPCU_OK: the handle keeps none; IPCU_NOT_NOW: still full at the deadline, or a signal handler ran, and the handle
+ * keeps the rest, as it does after IPCU_DENIED; IPCU_NOT_FOUND: removed; IPCU_SYSTEM.
+ */
+enum ipcu_result ipcu_queue_put_back(ipcu_queue *queue, const struct timespec *deadline);
 
 /* The state of a queue. */
 struct ipcu_queue_info {
@@ -289,7 +307,8 @@ struct ipcu_queue_info {
 	bool named; /* opened by name: big messages work */
 };
 /*
- * How many messages and bytes are queued, and how many bytes may be (msgctl(2)).
+ * How many messages and bytes are queued, and how many bytes may be (msgctl(2)). What this handle keeps counts as
+ * messages, for a receive through it would take them.
  *
  * IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_DENIED; IPCU_SYSTEM.
  */

@@ -7,8 +7,13 @@
  * first to wake ends the others, by a signal sent until each has answered, and
  * only then does the caller's thread try to take a message.
  *
- * The one message such a call does take is one of zero bytes. It is delivered;
- * should several queues get one in the same instant, the others are put back.
+ * The one message such a call does take is one of zero bytes. It is delivered. If several queues get one in the same
+ * instant, the others return to the end of their queues; where a queue refuses its own, the handle keeps it for the
+ * next receive. Our own senders mark an empty body on a named queue (spill.h), so this concerns only messages of
+ * other programs.
+ *
+ * Before any thread is started the queues are looked at, so that a message that is already there is neither missed at
+ * a deadline that has passed nor taken by the look.
  */
 #include <config.h>
 
@@ -35,6 +40,7 @@ struct probe {
 	_Atomic bool done;
 	int errnum; /* E2BIG: there is a message; 0: took one of zero bytes; EINTR: was stopped */
 	long type;  /* of that */
+	struct ipcu_kept *room; /* to return it, made before it is taken */
 };
 
 struct watch {
@@ -150,72 +156,100 @@ static int sleep_until(int event, const struct timespec *deadline)
 	}
 }
 
-/* False with errno, and the message is lost. */
-static bool put_back(const struct probe *one)
+/* A watch of COUNT queues, with all it needs; its probes are not started. */
+static enum ipcu_result prepare(struct watch *watch, ipcu_queue *const *queues, size_t count)
 {
-	struct {
-		long type;
-		char body[1];
-	} message = { one->type, "" };
-	int result;
+	bool complete = true;
 
-	do
-		result = msgsnd(one->queue->object.id, &message, 0, 0);
-	while (result < 0 && errno == EINTR);
-	return result == 0;
+	watch->count = count;
+	watch->event = eventfd(0, EFD_CLOEXEC);
+	if (watch->event < 0)
+		return ipcu_fail_call("eventfd", errno, "cannot wait for several queues");
+	watch->probes = calloc(count, sizeof(*watch->probes));
+	for (size_t i = 0; watch->probes && i < count; i++) {
+		watch->probes[i].watch = watch;
+		watch->probes[i].queue = queues[i];
+		watch->probes[i].room = ipcu_kept_new(0);
+		complete &= watch->probes[i].room != NULL;
+	}
+	return watch->probes && complete
+		       ? IPCU_OK
+		       : ipcu_fail_call("malloc", ENOMEM, "cannot wait for several queues");
+}
+
+static void discard(struct watch *watch)
+{
+	for (size_t i = 0; watch->probes && i < watch->count; i++)
+		ipcu_kept_free(watch->probes[i].room);
+	free(watch->probes);
+	if (watch->event >= 0)
+		close(watch->event);
+}
+
+/* The message of zero bytes that ONE has taken, in the room that was made for it. */
+static struct ipcu_kept *taken_by(struct probe *one)
+{
+	struct ipcu_kept *kept = one->room;
+
+	one->room = NULL;
+	ipcu_kept_fill(kept, one->type, "");
+	return kept;
 }
 
 /*
- * Wait until some queue has a message. IPCU_OK with *TOOK false: try to take from
- * *WHICH; with *TOOK true: a message of zero bytes and *TYPE was taken from it.
+ * What the stopped probes have found, or else RESULT. A message that one of them has taken is delivered in *TAKEN,
+ * whatever has become of the other queues.
  */
-static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, long wanted,
-				     int flags, const struct timespec *deadline, size_t *which,
-				     bool *took, long *type)
+static enum ipcu_result collect(struct watch *watch, enum ipcu_result result, size_t *which,
+				struct ipcu_kept **taken)
 {
-	struct watch watch = { .wanted = wanted, .flags = flags, .count = count };
-	enum ipcu_result result;
-	int errnum = EINTR;
-
-	*took = false;
-	watch.event = eventfd(0, EFD_CLOEXEC);
-	if (watch.event < 0)
-		return ipcu_fail_call("eventfd", errno, "cannot wait for several queues");
-	watch.probes = calloc(count, sizeof(*watch.probes));
-	if (!watch.probes) {
-		close(watch.event);
-		return ipcu_fail_call("malloc", ENOMEM, "cannot wait for several queues");
-	}
-	for (size_t i = 0; i < count; i++) {
-		watch.probes[i].watch = &watch;
-		watch.probes[i].queue = queues[i];
-	}
-	result = start(&watch);
-	if (result == IPCU_OK)
-		errnum = sleep_until(watch.event, deadline);
-	stop(&watch);
-	close(watch.event);
-
-	result = result == IPCU_OK && errnum ? ipcu_not_now(errnum) : result;
-	for (size_t i = 0; i < count; i++) {
-		const struct probe *one = &watch.probes[i];
+	for (size_t i = 0; i < watch->count; i++) {
+		struct probe *one = &watch->probes[i];
 
 		if (!one->started || one->errnum == EINTR)
 			continue;
-		if (one->errnum == 0 && *took) {
-			put_back(one);
+		if (one->errnum == 0 && *taken) {
+			ipcu_queue_return(one->queue, taken_by(one));
 			continue;
 		}
-		if (*took) /* what was taken is delivered, whatever became of the others */
+		if (*taken)
 			continue;
 		*which = i;
-		*took = one->errnum == 0;
-		*type = one->type;
-		result = *took || one->errnum == E2BIG
-				 ? IPCU_OK
-				 : ipcu_queue_receive_failed(queues[i], one->errnum);
+		result = IPCU_OK;
+		if (one->errnum == 0)
+			*taken = taken_by(one);
+		else if (one->errnum != E2BIG)
+			result = ipcu_queue_receive_failed(one->queue, one->errnum);
 	}
-	free(watch.probes);
+	return result;
+}
+
+/*
+ * Wait until some queue has a message. IPCU_OK with *TAKEN: a message of zero bytes was taken from *WHICH, which the
+ * caller delivers or returns; with *TAKEN NULL: try to take from *WHICH.
+ */
+static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, long wanted,
+				     int flags, const struct timespec *deadline, size_t *which,
+				     struct ipcu_kept **taken)
+{
+	struct watch watch = { .wanted = wanted, .flags = flags, .event = -1 };
+	enum ipcu_result result;
+
+	*taken = NULL;
+	if (ipcu_deadline_passed(deadline))
+		return ipcu_not_now(deadline == &ipcu_no_wait ? EAGAIN : ETIMEDOUT);
+	result = prepare(&watch, queues, count);
+	if (result == IPCU_OK) {
+		result = start(&watch);
+		if (result == IPCU_OK) {
+			int errnum = sleep_until(watch.event, deadline);
+
+			result = errnum ? ipcu_not_now(errnum) : IPCU_OK;
+		}
+		stop(&watch);
+		result = collect(&watch, result, which, taken);
+	}
+	discard(&watch);
 	return result;
 }
 
@@ -248,9 +282,9 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 					const struct ipcu_select *select,
 					const struct timespec *deadline)
 {
-	long wanted, type;
+	struct ipcu_kept *taken;
+	long wanted;
 	int flags;
-	bool took;
 	enum ipcu_result result;
 
 	if (count == 0)
@@ -265,39 +299,83 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 		result = sweep(queues, count, which, message, select);
 		if (result != IPCU_NOT_NOW || deadline == &ipcu_no_wait)
 			return result;
-		result = wait_for_one(queues, count, wanted, flags, deadline, which, &took, &type);
+		result = wait_for_one(queues, count, wanted, flags, deadline, which, &taken);
 		if (result != IPCU_OK)
 			return result;
-		if (took) {
-			make_empty(message, type);
+		if (taken) {
+			make_empty(message, ipcu_kept_type(taken));
+			ipcu_kept_free(taken);
 			return IPCU_OK;
 		}
 	}
+}
+
+/* Look with a call that takes nothing but a message of zero bytes, which then returns to its queue. */
+static enum ipcu_result look_by_type(ipcu_queue *queue, long wanted, int flags)
+{
+	struct ipcu_kept *room = ipcu_kept_new(0);
+	struct {
+		long type;
+		char body[1];
+	} message;
+
+	if (!room)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot wait for a message");
+	if (msgrcv(queue->object.id, &message, 0, wanted, flags | IPC_NOWAIT) == 0) {
+		ipcu_kept_fill(room, message.type, "");
+		ipcu_queue_return(queue, room);
+		return IPCU_OK;
+	}
+	ipcu_kept_free(room);
+	return errno == E2BIG ? IPCU_OK : ipcu_queue_receive_failed(queue, errno);
+}
+
+/*
+ * Look whether QUEUE has a message now: IPCU_OK or IPCU_NOT_NOW. The first message can be looked at without taking it
+ * where the kernel has MSG_COPY.
+ */
+static enum ipcu_result look(ipcu_queue *queue, const struct ipcu_select *select, long wanted,
+			     int flags)
+{
+	struct {
+		long type;
+		char body[1];
+	} message;
+
+	if (ipcu_kept_wanted(queue, select))
+		return IPCU_OK;
+	if (wanted != 0)
+		return look_by_type(queue, wanted, flags);
+	if (msgrcv(queue->object.id, &message, 0, 0, MSG_COPY | IPC_NOWAIT) == 0 || errno == E2BIG)
+		return IPCU_OK;
+	return errno == ENOSYS ? look_by_type(queue, wanted, flags)
+			       : ipcu_queue_receive_failed(queue, errno);
 }
 
 enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, size_t *which,
 				     const struct ipcu_select *select,
 				     const struct timespec *deadline)
 {
-	struct probe taken = { 0 };
+	struct ipcu_kept *taken;
 	long wanted;
 	int flags;
-	bool took;
 	enum ipcu_result result;
 
 	if (count == 0)
 		return ipcu_fail(IPCU_USAGE, "no queue to wait for");
 	*which = 0;
 	result = ipcu_select_flags(select, &wanted, &flags);
-	if (result == IPCU_OK)
-		result = wait_for_one(queues, count, wanted, flags, deadline, which, &took,
-				      &taken.type);
-	if (result == IPCU_OK && took) {
-		taken.queue = queues[*which];
-		if (!put_back(&taken) && errno == EACCES)
-			result = ipcu_object_denied(
-				&taken.queue->object, "msgsnd",
-				"a message of zero bytes was taken by looking and cannot be put back");
+	if (result != IPCU_OK)
+		return result;
+	result = ipcu_not_now(EAGAIN);
+	for (size_t i = 0; i < count && result == IPCU_NOT_NOW; i++) {
+		*which = i;
+		result = look(queues[i], select, wanted, flags);
 	}
+	if (result != IPCU_NOT_NOW)
+		return result;
+	result = wait_for_one(queues, count, wanted, flags, deadline, which, &taken);
+	if (result == IPCU_OK && taken)
+		ipcu_queue_return(queues[*which], taken);
 	return result;
 }

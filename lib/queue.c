@@ -60,12 +60,15 @@ enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struc
 	}
 	queue->bytes_max =
 		ipcu_stat_queue(queue->object.id, &state) == 0 ? state.msg_qbytes : SIZE_MAX;
+	pthread_mutex_init(&queue->kept_lock, NULL);
 	*out = queue;
 	return IPCU_OK;
 }
 
 void ipcu_queue_close(ipcu_queue *queue)
 {
+	if (queue)
+		ipcu_kept_close(queue);
 	free(queue);
 }
 
@@ -75,7 +78,7 @@ enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *in
 
 	if (ipcu_stat_queue(queue->object.id, &state) < 0)
 		return ipcu_fail_call("msgctl", errno == EINVAL ? EIDRM : errno, "no status");
-	info->messages = state.msg_qnum;
+	info->messages = state.msg_qnum + ipcu_queue_kept(queue);
 	info->bytes = state.__msg_cbytes;
 	info->bytes_max = state.msg_qbytes;
 	info->named = queue->object.named;
@@ -137,8 +140,7 @@ static enum ipcu_result send_failed(ipcu_queue *queue, size_t size, int errnum)
 	return ipcu_fail_call("msgsnd", errnum, "cannot send");
 }
 
-/* msgsnd until the deadline; 0 or an errno: ETIMEDOUT, EINTR (a signal of the caller's), ... */
-static int send_until(int id, const void *message, size_t size, const struct timespec *deadline)
+int ipcu_send_until(int id, const void *message, size_t size, const struct timespec *deadline)
 {
 	struct ipcu_alarm alarm;
 	int errnum = 0;
@@ -177,7 +179,7 @@ static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body,
 		return result;
 	message.type = type;
 	message.descriptor = spill.descriptor;
-	errnum = send_until(queue->object.id, &message, sizeof(message.descriptor), deadline);
+	errnum = ipcu_send_until(queue->object.id, &message, sizeof(message.descriptor), deadline);
 	if (errnum) {
 		ipcu_spill_cancel(&spill);
 		return send_failed(queue, size, errnum);
@@ -216,7 +218,7 @@ enum ipcu_result ipcu_queue_send_at(ipcu_queue *queue, long type, char *body, si
 
 	memcpy(saved, message, sizeof(saved));
 	memcpy(message, &type, sizeof(type));
-	errnum = send_until(queue->object.id, message, size, deadline);
+	errnum = ipcu_send_until(queue->object.id, message, size, deadline);
 	memcpy(message, saved, sizeof(saved));
 	if (!errnum)
 		return IPCU_OK;
@@ -266,6 +268,21 @@ enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type,
 	return IPCU_OK;
 }
 
+bool ipcu_select_wants(const struct ipcu_select *select, long type)
+{
+	switch (select ? select->pick : IPCU_PICK_FIRST) {
+	case IPCU_PICK_TYPE:
+		return type == select->type;
+	case IPCU_PICK_MAX_TYPE:
+		return type <= select->type;
+	case IPCU_PICK_NOT_TYPE:
+		return type != select->type;
+	case IPCU_PICK_FIRST:
+		break;
+	}
+	return true;
+}
+
 enum ipcu_result ipcu_queue_receive_failed(ipcu_queue *queue, int errnum)
 {
 	if (errnum == SAID)
@@ -279,7 +296,7 @@ enum ipcu_result ipcu_queue_receive_failed(ipcu_queue *queue, int errnum)
 	return ipcu_fail_call("msgrcv", errnum == EINVAL ? EIDRM : errnum, "cannot receive");
 }
 
-/* msgrcv until the deadline; -1 with errno as in send_until. */
+/* msgrcv until the deadline; -1 with errno as in ipcu_send_until. */
 static ssize_t receive_until(int id, void *message, size_t capacity, long type, int flags,
 			     const struct timespec *deadline)
 {
@@ -305,45 +322,49 @@ static ssize_t receive_until(int id, void *message, size_t capacity, long type, 
 	return size;
 }
 
-enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t capacity, long *type,
-				       size_t *size, const struct ipcu_select *select,
-				       const struct timespec *deadline)
+/* msgrcv into BODY until the deadline, as receive_until; the eight bytes in front of it stay what they are. */
+static ssize_t receive_in_place(ipcu_queue *queue, char *body, size_t capacity, long *type,
+				const struct ipcu_select *select, const struct timespec *deadline)
 {
 	char *message = body - sizeof(long);
 	char saved[sizeof(long)];
 	long wanted;
 	int flags, errnum;
 	ssize_t received;
-	enum ipcu_result result = ipcu_select_flags(select, &wanted, &flags);
 
-	if (result != IPCU_OK)
-		return result;
+	if (ipcu_select_flags(select, &wanted, &flags) != IPCU_OK) {
+		errno = SAID;
+		return -1;
+	}
+	if (atomic_load(&queue->kept_count)) {
+		received = ipcu_kept_take(queue, select, body, capacity, type);
+		if (received >= 0 || errno != ENOMSG)
+			return received;
+	}
 	memcpy(saved, message, sizeof(saved));
 	received = receive_until(queue->object.id, message, capacity, wanted, flags, deadline);
 	errnum = errno;
 	if (received >= 0)
 		memcpy(type, message, sizeof(*type));
 	memcpy(message, saved, sizeof(saved));
-	if (received < 0 && errnum == E2BIG) {
+	errno = errnum;
+	return received;
+}
+
+enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t capacity, long *type,
+				       size_t *size, const struct ipcu_select *select,
+				       const struct timespec *deadline)
+{
+	ssize_t received = receive_in_place(queue, body, capacity, type, select, deadline);
+
+	if (received < 0 && errno == E2BIG) {
 		ipcu_fail_call("msgrcv", E2BIG, "cannot receive");
 		return IPCU_LIMIT;
 	}
 	if (received < 0)
-		return ipcu_queue_receive_failed(queue, errnum);
+		return ipcu_queue_receive_failed(queue, errno);
 	*size = (size_t)received;
 	return IPCU_OK;
-}
-
-void ipcu_queue_put_back(ipcu_queue *queue, long type, char *body, size_t size)
-{
-	char *message = body - sizeof(long);
-	char saved[sizeof(long)];
-
-	memcpy(saved, message, sizeof(saved));
-	memcpy(message, &type, sizeof(type));
-	while (msgsnd(queue->object.id, message, size, 0) < 0 && errno == EINTR)
-		;
-	memcpy(message, saved, sizeof(saved));
 }
 
 void ipcu_message_clear(struct ipcu_message *message)
@@ -388,8 +409,9 @@ static enum ipcu_result locate(ipcu_queue *queue, struct ipcu_message *message, 
 		return IPCU_OK;
 	result = ipcu_spill_attach(&queue->object, body, size, take, &message->mapping,
 				   &message->body, &message->size);
-	if (result == IPCU_LIMIT && take)
-		ipcu_queue_put_back(queue, message->type, body, size);
+	if (result == IPCU_LIMIT && take &&
+	    ipcu_queue_return_body(queue, message->type, body, size) != IPCU_OK)
+		return ipcu_last_error()->result;
 	return result;
 }
 
@@ -413,18 +435,30 @@ enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *mess
 	return result;
 }
 
+/* As msgrcv(2) with MSG_COPY, but what the handle keeps comes first. */
+static ssize_t copy_at(ipcu_queue *queue, size_t index, struct ipcu_message *message)
+{
+	char *body = (char *)message->buffer + sizeof(long);
+	ssize_t size = ipcu_kept_peek(queue, &index, body, message->capacity, &message->type);
+
+	if (size >= 0 || errno != ENOMSG)
+		return size;
+	size = msgrcv(queue->object.id, message->buffer, message->capacity, (long)index,
+		      MSG_COPY | IPC_NOWAIT);
+	if (size >= 0)
+		memcpy(&message->type, message->buffer, sizeof(message->type));
+	return size;
+}
+
 enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_message *message)
 {
 	enum ipcu_result result = grow(message, FIRST_CAPACITY);
 
 	while (result == IPCU_OK) {
-		ssize_t size = msgrcv(queue->object.id, message->buffer, message->capacity,
-				      (long)index, MSG_COPY | IPC_NOWAIT);
+		ssize_t size = copy_at(queue, index, message);
 
-		if (size >= 0) {
-			memcpy(&message->type, message->buffer, sizeof(message->type));
+		if (size >= 0)
 			return locate(queue, message, (size_t)size, false);
-		}
 		if (errno != E2BIG)
 			return ipcu_queue_receive_failed(queue, errno);
 		result = grow(message, message->capacity * 2);

@@ -4,6 +4,7 @@
 #ifndef QUEUE_H
 #define QUEUE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "object.h"
@@ -13,6 +14,9 @@ struct ipcu_queue {
 	_Atomic size_t limit;  /* bodies up to this size fit into a message; 0: not yet asked */
 	size_t bytes_max;      /* of the whole queue, when it was opened */
 	_Atomic unsigned turn; /* which of several queues is asked first */
+	pthread_mutex_t kept_lock;
+	struct ipcu_kept *kept;	   /* the oldest of the messages that this handle keeps */
+	_Atomic size_t kept_count; /* 0 is known without the lock */
 };
 
 /* A deadline that has passed, known without asking the clock. */
@@ -31,10 +35,38 @@ enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t cap
 				       const struct timespec *deadline);
 
 /*
- * Back to the end of QUEUE with a message that was taken and cannot be delivered, as it came: the eight bytes
- * in front of BODY must be writable. Its room was just made; should somebody be faster, this waits.
+ * Return a message that was taken and cannot be delivered: to the end of QUEUE or, where the queue takes nothing more,
+ * to what the handle keeps. Never waits. IPCU_OK, with the last error as it was; IPCU_LIMIT: the message is lost, for
+ * there is no memory to keep it.
  */
-void ipcu_queue_put_back(ipcu_queue *queue, long type, char *body, size_t size);
+enum ipcu_result ipcu_queue_return_body(ipcu_queue *queue, long type, const void *body,
+					size_t size);
+
+/* The same with room that was made before the message was taken, so that it cannot fail. Frees or keeps KEPT. */
+struct ipcu_kept *ipcu_kept_new(size_t size); /* NULL: no memory */
+void ipcu_kept_fill(struct ipcu_kept *kept, long type, const void *body);
+long ipcu_kept_type(const struct ipcu_kept *kept);
+void ipcu_kept_free(struct ipcu_kept *kept);
+void ipcu_queue_return(ipcu_queue *queue, struct ipcu_kept *kept);
+
+/* Whether QUEUE keeps a message that SELECT wants. */
+bool ipcu_kept_wanted(ipcu_queue *queue, const struct ipcu_select *select);
+
+/* Take what SELECT wants of what QUEUE keeps; the size, or -1 with ENOMSG or E2BIG. */
+ssize_t ipcu_kept_take(ipcu_queue *queue, const struct ipcu_select *select, char *body,
+		       size_t capacity, long *type);
+
+/* Copy the one at INDEX; -1 with ENOMSG: there are not so many, and *INDEX is that of the queue itself. */
+ssize_t ipcu_kept_peek(ipcu_queue *queue, size_t *index, char *body, size_t capacity, long *type);
+
+/* Put back what the queue takes without waiting, and free the rest. */
+void ipcu_kept_close(ipcu_queue *queue);
+
+/* msgsnd(2) until DEADLINE; 0 or an errno: ETIMEDOUT, EINTR (a signal of the caller's); -1: the last error says why. */
+int ipcu_send_until(int id, const void *message, size_t size, const struct timespec *deadline);
+
+/* Return true if SELECT (NULL: any) wants messages of TYPE. */
+bool ipcu_select_wants(const struct ipcu_select *select, long type);
 
 /* msgrcv(2)'s type and flags for SELECT (NULL: any). IPCU_USAGE: a type < 1. */
 enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type, int *flags);

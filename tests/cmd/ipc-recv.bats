@@ -82,6 +82,50 @@ load ../helper
 	[ "$(field q2 MESSAGES)" = 0 ]
 }
 
+@test "messages of zero bytes of two queues in the same instant: one is delivered, the other is not lost silently" {
+	ipc-send --create --mode=644 key:0x7003 x
+	ipc-send --create --mode=644 key:0x7004 x
+	ipc-recv -c 2 key:0x7003 key:0x7004
+	# Receive with both messages sent while the receiver is stopped. Its probes then take one each, mostly.
+	receive_stopped() {
+		background "$@" ipc-recv -J key:0x7003 key:0x7004 >"$TMP/out" 2>"$TMP/errors"
+		local receiver=$!
+		until_true blocked $receiver
+		kill -STOP $receiver
+		until_true grep -q '^State:.T' /proc/$receiver/status
+		ipc-send key:0x7003 ''
+		ipc-send key:0x7004 ''
+		kill -CONT $receiver
+		until_true gone $receiver
+		status=0
+		wait $receiver || status=$?
+		[ "$(wc -l <"$TMP/out")" = 1 ]
+		left=$(ipc-recv -a -F x key:0x7003 key:0x7004 || [ $? -eq 1 ])
+	}
+	for ((i = 0; i < 20; i++)); do
+		receive_stopped env
+		[ $status = 0 ]
+		[ "$left" = x ]
+	done
+	if [ "$IPC_TEST_NAMESPACE" = root ]; then
+		hit=0
+		as 1001 true
+		for ((i = 0; i < 200 && hit == 0; i++)); do
+			receive_stopped env PATH="$BATS_RUN_TMPDIR/as:$PATH" setpriv --reuid=1001 --regid=1001 --clear-groups --
+			if [ "$status" = 8 ]; then
+				[ -z "$left" ]
+				grep -q '1 message is lost: .*[Pp]ermission denied' "$TMP/errors"
+				hit=1
+			else
+				[ "$status" = 0 ]
+				[ "$left" = x ]
+			fi
+		done
+		[ $hit = 1 ]
+	fi
+	ipc-rm key:0x7003 key:0x7004
+}
+
 @test "types: one, the lowest, any but" {
 	ipc-send -T 3 q1 three
 	ipc-send -T 1 q1 one
