@@ -51,26 +51,76 @@ static enum ipcu_result prepare(const struct ipcu_object *object, key_t key, mod
 	return ipcu_pipe_set_make(object, key, mode, definition);
 }
 
+/*
+ * The ends of a set without a segment, if any, can never be met by a process that opens the name. So the set goes whether they
+ * are idle or not, and they learn that the pipe was removed.
+ */
 static void remove_rest(uid_t owner, const char *name, const struct ipcu_record *record,
 			bool idle_only)
 {
-	int set = ipcu_pipe_set(record->key, owner);
+	int set = ipcu_pipe_set_of(record->key, owner, name);
 
-	(void)name;
 	(void)idle_only;
 	if (set >= 0)
 		ipcu_family_remove(IPCU_FAMILY_SET, set);
 }
 
-/* What is in the rings, as far as it can be. */
+/* The set of the pipe whose segment ID is, as far as its key and its creator prove it; -1: none. */
+static int set_of_segment(int id, const struct ipcu_record *record)
+{
+	struct ipc_perm perm;
+
+	if (ipcu_family_stat(IPCU_FAMILY_SEGMENT, id, &perm) < 0 || PERM_KEY(perm) != record->key)
+		return -1;
+	return ipcu_pipe_set(record->key, perm.cuid);
+}
+
+static enum ipcu_result used(unsigned ends)
+{
+	static const char *const what[] = { "other processes keep changing it",
+					    "a process is at its first end",
+					    "a process is at its second end",
+					    "processes are at both ends" };
+
+	ipcu_fail(IPCU_CONFLICT, "it is in use: %s", what[ends & 3]);
+	ipcu_hint("end them, or remove it anyway with ipc-rm -f");
+	return IPCU_CONFLICT;
+}
+
+static enum ipcu_result in_use(int id, const struct ipcu_record *record)
+{
+	int set = set_of_segment(id, record);
+	bool over;
+	unsigned ends = set < 0 ? 0 : ipcu_pipe_ends(set, &over);
+
+	return ends ? used(ends) : IPCU_OK;
+}
+
+static enum ipcu_result seal(int id, const struct ipcu_record *record)
+{
+	int set = set_of_segment(id, record);
+	bool over;
+
+	/* Any other errno: it is gone, or this process may not change it, and then it is as far as one can look. */
+	if (set >= 0 && ipcu_pipe_close_empty(set, &ipcu_no_wait) == EAGAIN)
+		return used(ipcu_pipe_ends(set, &over));
+	return in_use(id, record);
+}
+
+/* The number of bytes in the rings. Each word is read once, and a number that cannot be counts as none. */
 static uint64_t bytes_in(const struct ipcu_info *info)
 {
-	const struct ipcu_pipe_head *head = shmat(info->id, NULL, SHM_RDONLY);
+	const struct ipcu_pipe_head *head;
+	struct shmid_ds segment;
 	uint64_t bytes = 0;
 
+	if (!plausible(info->definition) || ipcu_stat_segment(info->id, &segment) < 0 ||
+	    segment.shm_segsz < IPCU_PIPE_HEAD)
+		return 0;
+	head = shmat(info->id, NULL, SHM_RDONLY);
 	if (head == (void *)-1)
 		return 0;
-	for (unsigned i = 0; i < 2 && info->size >= IPCU_PIPE_HEAD; i++) {
+	for (unsigned i = 0; i < info->definition[IPCU_PIPE_RINGS]; i++) {
 		uint64_t taken = atomic_load(&head->rings[i].taken) / 2;
 		uint64_t used = atomic_load(&head->rings[i].written) / 2 - taken;
 
@@ -96,6 +146,8 @@ const struct ipcu_kind_ops ipcu_pipe_ops = {
 	.call = "shmget",
 	.create = create,
 	.prepare = prepare,
+	.seal = seal,
+	.in_use = in_use,
 	.remove = remove_rest,
 	.describe = describe,
 };
@@ -107,24 +159,32 @@ static bool may_remove(uid_t user, const ipcu_pipe *pipe)
 	return user == 0 || user == pipe->object.owner;
 }
 
-/* With the lock, and nobody at its ends nor about to be. */
-static void remove_parts(struct ipcu_registry *registry, const char *name,
-			 const struct ipcu_record *record)
+/* Remove the segment and the set of OWNER's pipe NAME, by their identifiers. Caller has closed the set, so no process is at an end. */
+static void remove_parts(uid_t owner, const char *name, key_t key, int segment, int set)
 {
-	ipcu_family_remove(IPCU_FAMILY_SEGMENT, record->id);
-	remove_rest(registry->owner, name, record, false);
-	ipcu_registry_drop(registry, name);
+	struct ipc_perm perm;
+
+	if (ipcu_family_stat(IPCU_FAMILY_SEGMENT, segment, &perm) == 0 && perm.cuid == owner &&
+	    PERM_KEY(perm) == key)
+		ipcu_family_remove(IPCU_FAMILY_SEGMENT, segment);
+	if (ipcu_pipe_set_of(key, owner, name) == set)
+		ipcu_family_remove(IPCU_FAMILY_SET, set);
 }
 
+/* Remove a pipe that this process has closed, also if the registry was removed. */
 static void remove_all(const ipcu_pipe *pipe)
 {
+	const struct ipcu_object *object = &pipe->object;
 	struct ipcu_registry registry;
 	struct ipcu_record record;
+	enum ipcu_result result = ipcu_registry_open_locked(&registry, object->owner, false);
 
-	if (ipcu_registry_open_locked(&registry, pipe->object.owner, false) == IPCU_OK) {
-		if (ipcu_registry_find(&registry, pipe->object.name, &record) == IPCU_OK &&
-		    record.kind == IPCU_KIND_PIPE && record.id == pipe->object.id)
-			remove_parts(&registry, pipe->object.name, &record);
+	if (result == IPCU_OK || result == IPCU_NOT_FOUND)
+		remove_parts(object->owner, object->name, object->key, object->id, pipe->set);
+	if (result == IPCU_OK) {
+		if (ipcu_registry_find(&registry, object->name, &record) == IPCU_OK &&
+		    record.kind == IPCU_KIND_PIPE && record.id == object->id)
+			ipcu_registry_drop(&registry, object->name);
 		ipcu_registry_unlock_close(&registry);
 	}
 	ipcu_pipe_reopen(pipe->set);
@@ -133,7 +193,7 @@ static void remove_all(const ipcu_pipe *pipe)
 bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		      const struct ipcu_record *record, bool dry_run)
 {
-	int set = ipcu_pipe_set(record->key, registry->owner);
+	int set = ipcu_pipe_set_of(record->key, registry->owner, name);
 
 	if (set < 0 || !ipcu_pipe_is_left(set))
 		return false;
@@ -141,7 +201,8 @@ bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		return true;
 	if (ipcu_pipe_close_empty(set, &ipcu_no_wait))
 		return false;
-	remove_parts(registry, name, record);
+	remove_parts(registry->owner, name, record->key, record->id, set);
+	ipcu_registry_drop(registry, name);
 	ipcu_pipe_reopen(set);
 	return true;
 }
@@ -170,7 +231,8 @@ static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t w
 	const uint64_t *there = pipe->object.definition;
 
 	if (!plausible(there))
-		return ipcu_fail(IPCU_SYSTEM, "the registry is damaged: it has no such pipe");
+		return ipcu_fail(IPCU_SYSTEM,
+				 "the registry is corrupted: no pipe can have this definition");
 	if (there[IPCU_PIPE_RINGS] != wanted[IPCU_PIPE_RINGS]) {
 		ipcu_fail(IPCU_CONFLICT, there[IPCU_PIPE_RINGS] == 2 ? "it goes both ways"
 								     : "it goes one way only");
@@ -182,19 +244,19 @@ static enum ipcu_result check_definition(const ipcu_pipe *pipe, const uint64_t w
 		return IPCU_OK;
 	ipcu_fail(IPCU_CONFLICT, "it was made with --size=%llu",
 		  (unsigned long long)there[IPCU_PIPE_CAPACITY]);
-	ipcu_hint("who comes first says how large it is");
+	ipcu_hint("the first process to open a pipe sets its size");
 	return IPCU_CONFLICT;
 }
 
 /*
- * What was left by the killed is no reason for a conflict: remove it, or wait until the other one who has come
- * has removed it. False if somebody is there.
+ * A pipe that killed processes left is no reason for a conflict: remove it, or wait until another process that opens the name
+ * has removed it. False if a process is at an end.
  */
 static bool discard(ipcu_pipe *pipe, const struct timespec *deadline)
 {
 	int errnum;
 
-	pipe->set = ipcu_pipe_set(pipe->object.key, pipe->object.owner);
+	pipe->set = ipcu_pipe_set_of(pipe->object.key, pipe->object.owner, pipe->object.name);
 	if (pipe->set < 0)
 		return errno == ENOENT;
 	if (!may_remove(geteuid(), pipe))
@@ -205,19 +267,12 @@ static bool discard(ipcu_pipe *pipe, const struct timespec *deadline)
 	return errnum == 0 || errnum == EIDRM;
 }
 
-/* Attach both parts. IPCU_NOT_FOUND: it ended just now. */
-static enum ipcu_result attach(ipcu_pipe *pipe)
+/* Attach the segment, if it is as large as the definition says. IPCU_NOT_FOUND: the pipe ended just now. */
+static enum ipcu_result attach_segment(ipcu_pipe *pipe, struct ipc_perm *perm)
 {
 	struct shmid_ds segment;
-	void *head;
+	void *head = shmat(pipe->object.id, NULL, 0);
 
-	pipe->set = ipcu_pipe_set(pipe->object.key, pipe->object.owner);
-	if (pipe->set < 0 && errno == EEXIST)
-		return ipcu_fail(IPCU_CONFLICT, "another program's semaphores have its key");
-	if (pipe->set < 0)
-		return ipcu_pipe_failed(pipe, errno == ENOENT ? EIDRM : errno, "cannot open it",
-					NULL);
-	head = shmat(pipe->object.id, NULL, 0);
 	if (head == (void *)-1 && errno == EACCES)
 		return ipcu_object_denied(&pipe->object, "shmat", "cannot use it");
 	if (head == (void *)-1)
@@ -226,8 +281,27 @@ static enum ipcu_result attach(ipcu_pipe *pipe)
 	if (ipcu_stat_segment(pipe->object.id, &segment) < 0)
 		return ipcu_fail_call("shmctl", EIDRM, "cannot use it");
 	if (segment.shm_segsz < segment_size(pipe->object.definition))
-		return ipcu_fail(IPCU_SYSTEM, "the pipe is damaged: its segment is too small");
+		return ipcu_fail(IPCU_SYSTEM, "the pipe is corrupted: its segment is too small");
 	pipe->capacity = (size_t)pipe->object.definition[IPCU_PIPE_CAPACITY];
+	*perm = segment.shm_perm;
+	return IPCU_OK;
+}
+
+/* Attach both parts. IPCU_NOT_FOUND: the pipe ended just now. */
+static enum ipcu_result attach(ipcu_pipe *pipe)
+{
+	struct ipc_perm perm;
+	enum ipcu_result result = attach_segment(pipe, &perm);
+
+	if (result != IPCU_OK)
+		return result;
+	pipe->set = ipcu_pipe_set_of(pipe->object.key, pipe->object.owner, pipe->object.name);
+	if (pipe->set < 0 && errno == EEXIST)
+		return ipcu_fail(IPCU_CONFLICT, "a different program's semaphores have its key");
+	if (pipe->set < 0)
+		return ipcu_pipe_failed(pipe, errno == ENOENT ? EIDRM : errno, "cannot open it",
+					NULL);
+	ipcu_pipe_set_follow(pipe->set, &perm);
 	return IPCU_OK;
 }
 
@@ -279,8 +353,8 @@ enum ipcu_result ipcu_pipe_open(ipcu_pipe **out, const char *name, enum ipcu_pip
 				   &again);
 	}
 	if (again) {
-		result = ipcu_fail(IPCU_SYSTEM, "the pipe is damaged: a part of it is gone");
-		ipcu_hint("another program removed it; remove the rest with ipc-rm -f");
+		result = ipcu_fail(IPCU_SYSTEM, "the pipe is corrupted: a part of it was removed");
+		ipcu_hint("remove the rest with ipc-rm -f");
 	}
 	if (result == IPCU_OK)
 		*out = pipe;

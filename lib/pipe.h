@@ -53,12 +53,27 @@ struct ipcu_pipe {
 
 /* pipe-ends.c */
 
-/* The set that says who is at the ends of OWNER's pipe with KEY, or -1 with errno; EEXIST: it is another program's. */
+/*
+ * The set on KEY that looks like the set of a pipe of OWNER, whatever its name, or -1 with errno; EEXIST: a different program's.
+ * Only to describe pipes: a set that is used or removed is found by ipcu_pipe_set_of().
+ */
 int ipcu_pipe_set(key_t key, uid_t owner);
 
-/* Create it for OBJECT's name, with nothing at either end. IPCU_CONFLICT: the key is taken. */
+/*
+ * The set that records which ends of OWNER's pipe NAME are taken, proven by its identity, or -1 with errno. EEXIST: a
+ * different program's, or that of a different name; EACCES: it cannot be read.
+ */
+int ipcu_pipe_set_of(key_t key, uid_t owner, const char *name);
+
+/*
+ * Caller holds the registry lock; no segment has KEY. Create the set, zero apart from its identity, in place of one that a
+ * removed pipe of the same name left. IPCU_CONFLICT: a different program uses the key.
+ */
 enum ipcu_result ipcu_pipe_set_make(const struct ipcu_object *object, key_t key, mode_t mode,
 				    const uint64_t definition[4]);
+
+/* Give SET the owner and the mode of SEGMENT, if this process may: the set must not grant more than the segment. */
+void ipcu_pipe_set_follow(int set, const struct ipc_perm *segment);
 
 /* Bit 0: the first end is taken, bit 1: the second. *OVER: one that was taken is so no more. */
 unsigned ipcu_pipe_ends(int set, bool *over);

@@ -97,10 +97,10 @@ breaks() {
 @test "a second writer and a second reader are conflicts, and disturb nobody" {
 	pair
 	fails 7 ipc-pipe write p </dev/null
-	[ "${stderr_lines[0]}" = "ipc-pipe: p: it has a writer already: process $writer" ]
+	[ "${stderr_lines[0]}" = "ipc-pipe: p: it already has a writer: process $writer" ]
 	[[ ${stderr_lines[1]} == "hint: a pipe is for two processes"* ]]
 	fails 7 ipc-pipe read p
-	[ "${stderr_lines[0]}" = "ipc-pipe: p: it has a reader already: process $reader" ]
+	[ "${stderr_lines[0]}" = "ipc-pipe: p: it already has a reader: process $reader" ]
 	echo still >&8
 	exec 8>&-
 	finish $reader
@@ -322,7 +322,7 @@ breaks() {
 	background ipc-pipe connect p <"$TMP/b" >"$TMP/out.b" 8>&- 9>&-; b=$!
 	until_true met p
 	fails 7 ipc-pipe connect p </dev/null
-	[ "${stderr_lines[0]}" = "ipc-pipe: p: both its ends are taken already: processes $a and $b" ]
+	[ "${stderr_lines[0]}" = "ipc-pipe: p: both its ends are taken: processes $a and $b" ]
 	fails 7 ipc-pipe read p
 	echo from a >&8
 	until_true grep -q 'from a' "$TMP/out.b"
@@ -520,7 +520,7 @@ set_on_key() {
 	until_true state_is p 0bytes,nobody
 	set_on_key "$(field p KEY)" 0 0 remove
 	fails 8 ipc-pipe read p
-	[ "${stderr_lines[1]}" = "hint: another program removed it; remove the rest with ipc-rm -f" ]
+	[ "${stderr_lines[1]}" = "hint: remove the rest with ipc-rm -f" ]
 	ipc-rm -f p
 	nothing_left
 }

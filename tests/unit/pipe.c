@@ -310,7 +310,8 @@ static void left_behind(void)
 	ok(ipcu_identity_is(set, IPCU_KIND_PIPE, geteuid(), "left"), "and carries its identity");
 	ok(!ipcu_identity_is(set, IPCU_KIND_PIPE, geteuid(), "right"), "of no other name");
 	is_result(ipcu_pipe_set_make(&object, 0x4c454654, 0600, definition), IPCU_OK,
-		  "the set of the same name is used as it is");
+		  "a set of the same name that is left takes its place");
+	set = semget(0x4c454654, 0, 0);
 	is_result(ipcu_pipe_set_make(&other, 0x4c454654, 0600, definition), IPCU_CONFLICT,
 		  "the set of a different name on the key is refused");
 	ok(!ipcu_pipe_is_left(set), "a new pipe is not left");
