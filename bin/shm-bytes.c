@@ -31,11 +31,11 @@ static int check_offset(const struct shm_options *options, size_t size, size_t *
 }
 
 /* To stdout; false with errno. */
-static bool put_out(char *data, size_t size)
+static bool put_out(const char *data, size_t size)
 {
 	for (size_t done = 0, part; done < size; done += part) {
 		part = size - done < IPCU_POPULATE_CHUNK ? size - done : IPCU_POPULATE_CHUNK;
-		ipcu_shm_populate(data + done, part, false);
+		ipcu_shm_populate((void *)(uintptr_t)(data + done), part, false);
 		if (cli_write(data + done, part) < part)
 			return false;
 	}
@@ -45,7 +45,7 @@ static bool put_out(char *data, size_t size)
 int shm_read(ipcu_shm *shm, struct shm_options *options)
 {
 	size_t size, length;
-	char *data = ipcu_shm_data(shm, &size);
+	const char *data = ipcu_shm_peek(shm, &size);
 	int status = check_offset(options, size, &length);
 
 	if (status)
@@ -123,6 +123,7 @@ static int read_failed(const struct shm_options *options, int errnum, const char
 
 int shm_write(ipcu_shm *shm, struct shm_options *options)
 {
+	enum ipcu_result result = ipcu_shm_writable(shm);
 	size_t size, room, done;
 	char *data = ipcu_shm_data(shm, &size), more;
 	int errnum, status = check_offset(options, size, &room);
@@ -130,8 +131,8 @@ int shm_write(ipcu_shm *shm, struct shm_options *options)
 
 	if (status)
 		return status;
-	if (ipcu_shm_writable(shm) != IPCU_OK)
-		return cli_status(&options->common, options->name, IPCU_DENIED);
+	if (result != IPCU_OK)
+		return cli_status(&options->common, options->name, result);
 	done = fill(data + options->offset, room, &errnum);
 	ipcu_shm_changed(shm, (size_t)options->offset, done);
 	snprintf(text, sizeof(text), "%zu bytes were written", done);
@@ -214,7 +215,7 @@ int shm_load(struct shm_options *options)
 	enum ipcu_result result;
 	int errnum, status;
 
-	/* What is staged would be left behind by a signal. */
+	/* A signal would leave the staged segment. */
 	cli_interrupts_start();
 	result = stage_input(&stage, &errnum);
 	if (errnum) {

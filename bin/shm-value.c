@@ -12,6 +12,7 @@
 #include "error.h"
 #include "queue.h"
 #include "shm-verbs.h"
+#include "shm.h"
 
 static int failed(const struct shm_options *options, enum ipcu_result result)
 {
@@ -218,7 +219,8 @@ int shm_wait(ipcu_shm *shm, struct shm_options *options)
 		result = ipcu_value_read(type, options->words[1], &value);
 	if (result != IPCU_OK)
 		return failed(options, result);
-	/* Stopped and continued: look again. */
+	ipcu_shm_let_go(shm);
+	/* If the process was stopped and continued, wait on. */
 	do
 		result = ipcu_shm_wait(shm, options->index, comparison, value, deadline, NULL);
 	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);

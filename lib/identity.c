@@ -133,8 +133,11 @@ enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t 
 	const struct ipcu_identity identity =
 		ipcu_identity_of(object->ops->kind, object->owner, object->name, detail);
 	struct ipcu_steps steps = { .count = 0 };
+	enum ipcu_result result;
+	bool created;
 
 	*id = semget(key, (int)members, IPC_CREAT | IPC_EXCL | (int)(mode & 0666));
+	created = *id >= 0;
 	if (*id < 0 && errno != EEXIST)
 		return ipcu_fail_call("semget", errno, "cannot create it");
 	if (*id < 0) {
@@ -146,5 +149,8 @@ enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t 
 			return IPCU_CONFLICT;
 	}
 	ipcu_identity_step(&steps, members, &identity);
-	return ipcu_identity_init(*id, &steps);
+	result = ipcu_identity_init(*id, &steps);
+	if (result != IPCU_OK && created)
+		ipcu_family_remove(IPCU_FAMILY_SET, *id);
+	return result;
 }

@@ -139,6 +139,11 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 				 ipcu_kind_phrase((enum ipcu_kind)record.kind),
 				 ipcu_kind_phrase(kind));
 	ops = ipcu_kind_ops((enum ipcu_kind)record.kind);
+	/* What a load of memory has under way ends here: its parts are then those of the record. */
+	if (ops == &ipcu_shm_ops && flags & IPCU_REMOVE_FORCE && !(flags & IPCU_REMOVE_DRY_RUN))
+		ipcu_shm_cancel(registry, name, &record);
+	else if (ops == &ipcu_shm_ops)
+		ipcu_shm_settle(registry, name, &record, flags & IPCU_REMOVE_DRY_RUN);
 	if (!ops || !ipcu_object_verify(registry, name, &record, &id, &perm)) {
 		if (!(flags & IPCU_REMOVE_DRY_RUN))
 			ipcu_object_clear_up(registry, name);

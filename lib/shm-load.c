@@ -1,284 +1,81 @@
 /* SPDX-License-Identifier: MIT
  * shm-load.c - replacing all of a segment's data at once
  *
- * A segment can neither be resized nor given another key, and programs that were told the key shall find the new data
+ * A segment can neither be resized nor given a different key, and programs that were told the key must find the new data
  * there. So:
  *
- *   stage    a new segment on a random key, filled without any lock
+ *   stage    a new segment on a random key, filled without any lock (shm-stage.c)
  *   switch   the record leads to it: this one store is the moment of the change
  *   clear    the old segment is removed, which frees its key
- *   copy     a segment is made on that key and filled from the staged one
- *   return   the record leads to that
- *   end      the staged segment is removed
+ *   return   the data are copied to that key (shm-home.c), now or by a later process
  *
- * At every instant the record leads to a segment that is whole, and all but staging happens with the registry's lock. The record
- * also names the one other segment there may be, with the process that made it, before that is made: whatever step
- * a publisher is killed at, the next one to come ends its work, which is the same whoever does it. A staged segment
- * that no record leads to is known by its key and its dead maker.
+ * At every instant the record leads to a segment that holds all of the old or all of the new data. Only the switch and
+ * the removal happen with the registry's lock. The record also names the old segment by its identifier, so that the next
+ * process removes it if this one is killed in between. A staged segment that no record leads to is known by its key and
+ * its dead maker.
  *
- * While it is copied the segment on the name's key has mode 0: who goes by the key alone is refused rather
- * than shown a half.
+ * Until the return, programs that go by the key find no segment, or one with mode 0 that they cannot attach.
  */
 #include <config.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "error.h"
-#include "process.h"
-#include "shm.h"
+#include "stage.h"
 
-struct ipcu_shm_stage {
-	int id;
-	key_t key;
-	size_t size;
-	void *data;
-	bool published;
-};
+/* ---- waking ------------------------------------------------------------------ */
 
-/* ---- staging -------------------------------------------------------------- */
-
-static int make_staged(size_t size, key_t *key)
+/* Processes that sleep on segment ID, which was replaced, must look again. */
+static void wake_old(int id, const struct shmid_ds *state, const struct ipcu_record *record)
 {
-	uint32_t random;
-	int id = -1;
+	void *data = state->shm_nattch ? shmat(id, NULL, 0) : (void *)-1;
+	ipcu_shm old = { .writable = true, .data = data, .size = state->shm_segsz };
+	struct ipcu_shm_control *control = NULL;
 
-	for (int attempt = 0; attempt < 1000; attempt++) {
-		if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-			continue;
-		*key = (key_t)(IPCU_STAGE_PREFIX | (random & ~IPCU_STAGE_MASK));
-		id = shmget(*key, size ? size : 1, IPC_CREAT | IPC_EXCL | 0600);
-		if (id >= 0 || errno != EEXIST)
-			break;
-	}
-	return id;
-}
-
-enum ipcu_result ipcu_shm_stage_open(ipcu_shm_stage **out, size_t size)
-{
-	ipcu_shm_stage *stage = calloc(1, sizeof(*stage));
-
-	if (!stage)
-		return ipcu_fail_call("malloc", ENOMEM, "cannot stage it");
-	stage->size = size;
-	stage->id = make_staged(size, &stage->key);
-	if (stage->id < 0) {
-		ipcu_fail_call("shmget", errno, "no segment for %zu bytes", size);
-		goto no_segment;
-	}
-	stage->data = shmat(stage->id, NULL, 0);
-	if (stage->data == (void *)-1) {
-		ipcu_fail_call("shmat", errno, "no segment for %zu bytes", size);
-		goto not_attached;
-	}
-	*out = stage;
-	return IPCU_OK;
-not_attached:
-	shmctl(stage->id, IPC_RMID, NULL);
-no_segment:
-	free(stage);
-	return ipcu_last_error()->result;
-}
-
-void *ipcu_shm_stage_data(ipcu_shm_stage *stage)
-{
-	return stage->data;
-}
-
-void ipcu_shm_stage_close(ipcu_shm_stage *stage)
-{
-	if (!stage)
+	if (data == (void *)-1)
 		return;
-	if (!stage->published)
-		shmctl(stage->id, IPC_RMID, NULL);
-	shmdt(stage->data);
-	free(stage);
-}
-
-bool ipcu_stage_stale(const struct ipcu_info *info)
-{
-	return info->kind == IPCU_KIND_MEMORY && ipcu_stage_key(info->key) && info->attached == 0 &&
-	       info->creator == geteuid() && !ipcu_process_lives(info->creator_pid, 0);
-}
-
-/* ---- the other segment of a record ---------------------------------------- */
-
-static void set_other(struct ipcu_record *record, key_t key, pid_t maker)
-{
-	record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)key, (uint32_t)maker);
-}
-
-void ipcu_shm_other_remove(const struct ipcu_record *record, uid_t owner)
-{
-	key_t key = (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]);
-	pid_t maker = (pid_t)ipcu_pair_high(record->definition[IPCU_SHM_OTHER]);
-	struct shmid_ds segment;
-	int id;
-
-	if (!maker || !key)
-		return;
-	id = shmget(key, 0, 0);
-	/* Its owner could have named anybody's segment: only his own go. */
-	if (id >= 0 && id != record->id && ipcu_stat_segment(id, &segment) == 0 &&
-	    segment.shm_cpid == maker && segment.shm_perm.cuid == owner)
-		shmctl(id, IPC_RMID, NULL);
-}
-
-/* ---- going home ----------------------------------------------------------- */
-
-/* The owner, group and mode that LIKE has, and only these bits of it. */
-static bool set_perm(int id, const struct ipc_perm *like, unsigned mode)
-{
-	struct shmid_ds segment;
-
-	if (ipcu_stat_segment(id, &segment) < 0)
-		return false;
-	segment.shm_perm.uid = like->uid;
-	segment.shm_perm.gid = like->gid;
-	segment.shm_perm.mode = (unsigned short)(mode & 0777);
-	return shmctl(id, IPC_SET, &segment) == 0;
-}
-
-static void copy(char *target, char *source, size_t size)
-{
-	for (size_t done = 0, part; done < size; done += part) {
-		part = size - done < IPCU_POPULATE_CHUNK ? size - done : IPCU_POPULATE_CHUNK;
-		ipcu_shm_populate(target + done, part, true);
-		ipcu_shm_populate(source + done, part, false);
-		memcpy(target + done, source + done, part);
-	}
-}
-
-/* A copy of segment FROM on KEY; its identifier, or -1: the key is taken, or no memory. */
-static int copy_to(key_t key, int from, const struct shmid_ds *state)
-{
-	int id = shmget(key, state->shm_segsz, IPC_CREAT | IPC_EXCL | 0600);
-	void *source, *target;
-	bool good;
-
-	if (id < 0)
-		return -1;
-	target = shmat(id, NULL, 0);
-	good = set_perm(id, &state->shm_perm, 0);
-	source = shmat(from, NULL, SHM_RDONLY);
-	good = good && target != (void *)-1 && source != (void *)-1;
-	if (good) {
-		copy(target, source, state->shm_segsz);
-		good = set_perm(id, &state->shm_perm, state->shm_perm.mode);
-	}
-	if (!good) {
-		shmctl(id, IPC_RMID, NULL);
-		id = -1;
-	}
-	if (source != (void *)-1)
-		shmdt(source);
-	if (target != (void *)-1)
-		shmdt(target);
-	return id;
-}
-
-/*
- * From the staged segment that RECORD leads to, back to a key of the name: HOME, or the first free one. Where there is
- * none the staged one stays, and is as good but for its key.
- */
-static void go_home(struct ipcu_registry *registry, const char *name, struct ipcu_record *record,
-		    key_t home)
-{
-	struct shmid_ds state;
-	key_t staged = record->key;
-	int id = -1;
-
-	if (ipcu_stat_segment(record->id, &state) < 0)
-		return;
-	for (unsigned i = 0; i <= IPCU_CANDIDATES && id < 0; i++) {
-		key_t key = i ? ipcu_name_derive(registry->owner, name, i - 1) : home;
-
-		if (!key)
-			continue;
-		set_other(record, key, getpid());
-		if (ipcu_registry_put(registry, name, record) != IPCU_OK)
-			return;
-		id = copy_to(key, record->id, &state);
-		if (id < 0)
-			continue;
-		record->key = key;
-		record->id = id;
-		set_other(record, staged, state.shm_cpid);
-		ipcu_registry_put(registry, name, record);
-		ipcu_shm_other_remove(record, registry->owner);
-	}
-	set_other(record, id < 0 ? home : 0, 0);
-	ipcu_registry_put(registry, name, record);
-}
-
-bool ipcu_shm_settle(struct ipcu_registry *registry, const char *name, struct ipcu_record *record,
-		     bool dry_run)
-{
-	key_t home = (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]);
-	bool away = ipcu_stage_key(record->key);
-
-	if (record->state != IPCU_RECORD_LIVE || (!away && !record->definition[IPCU_SHM_OTHER]))
-		return false;
-	if (dry_run)
-		return true;
-	ipcu_shm_other_remove(record, registry->owner);
-	if (away) {
-		go_home(registry, name, record, home);
-	} else {
-		set_other(record, 0, 0);
-		ipcu_registry_put(registry, name, record);
-	}
-	return true;
+	if (ipcu_stage_key(record->key))
+		control = ipcu_stage_control(data, state->shm_segsz,
+					     record->definition[IPCU_SHM_LENGTH]);
+	old.tail = control ? &control->tail : ipcu_shm_tail(data, state->shm_segsz);
+	ipcu_shm_wake_all(&old);
+	shmdt(data);
 }
 
 /* ---- publishing ----------------------------------------------------------- */
 
-/* What sleeps on the old segment shall look at once. */
-static void wake_sleepers(void *data, size_t size)
+static enum ipcu_result check_type(const ipcu_shm_stage *stage, enum ipcu_type type)
 {
-	ipcu_shm old = {
-		.writable = true, .size = size, .data = data, .tail = ipcu_shm_tail(data, size)
-	};
-
-	ipcu_shm_wake_all(&old);
+	if (stage->size % ipcu_type_size(type) == 0)
+		return IPCU_OK;
+	ipcu_fail(IPCU_CONFLICT, "%zu bytes are not a whole number of values of type %s",
+		  stage->size, ipcu_type_name(type));
+	return IPCU_CONFLICT;
 }
 
-static void wake_old(int id, const struct shmid_ds *state)
-{
-	void *data = state->shm_nattch ? shmat(id, NULL, 0) : (void *)-1;
-
-	if (data == (void *)-1)
-		return;
-	wake_sleepers(data, state->shm_segsz);
-	shmdt(data);
-}
-
-/* With the lock: RECORD, live, is replaced by what is staged. */
+/* Caller holds the registry lock. Make RECORD, which is live, lead to what is staged. */
 static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *registry,
 				const char *name, struct ipcu_record *record,
 				const struct ipc_perm *perm)
 {
-	size_t size = ipcu_type_size((enum ipcu_type)record->definition[IPCU_SHM_TYPE]);
+	const struct ipcu_record old_record = *record;
+	bool away = ipcu_stage_key(record->key);
+	key_t home = away ? (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]) : record->key;
 	struct shmid_ds old;
-	int old_id = record->id;
-	enum ipcu_result result;
-	bool gone;
+	enum ipcu_result result =
+		check_type(stage, (enum ipcu_type)record->definition[IPCU_SHM_TYPE]);
+	int set;
 
-	if (stage->size % size) {
-		ipcu_fail(IPCU_CONFLICT, "%zu bytes are no whole number of values of type %s",
-			  stage->size,
-			  ipcu_type_name((enum ipcu_type)record->definition[IPCU_SHM_TYPE]));
-		return IPCU_CONFLICT;
-	}
-	if (ipcu_stat_segment(old_id, &old) < 0)
+	if (result != IPCU_OK)
+		return result;
+	if (ipcu_stat_segment(record->id, &old) < 0)
 		return ipcu_fail_call("shmctl", EIDRM, "cannot replace it");
-	if (!set_perm(stage->id, perm, perm->mode))
+	if (!ipcu_segment_set_perm(stage->id, perm, perm->mode))
 		return ipcu_fail_call("shmctl", errno, "cannot give it its owner and mode");
-	set_other(record, record->key, old.shm_cpid);
+	record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)home, (uint32_t)record->id + 1);
 	record->id = stage->id;
 	record->key = stage->key;
 	record->definition[IPCU_SHM_LENGTH] = stage->size;
@@ -286,107 +83,153 @@ static enum ipcu_result replace(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	if (result != IPCU_OK)
 		return result;
 	stage->published = true;
-	/* Should it stay, the record names it on, and whoever opens the name tries again. */
-	gone = shmctl(old_id, IPC_RMID, NULL) == 0 || errno == EINVAL || errno == EIDRM;
-	wake_old(old_id, &old);
-	if (!gone)
-		return IPCU_OK;
-	go_home(registry, name, record, (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]));
-	wake_sleepers(stage->data, stage->size); /* who came in between */
+	set = ipcu_shm_lock_set(record->definition[IPCU_SHM_LOCK], registry->owner);
+	if (set >= 0)
+		ipcu_shm_set_describe(set, record->definition);
+	/* If it stays, the record names it on, and the next process tries again. */
+	if (shmctl(old_record.id, IPC_RMID, NULL) == 0 || errno == EINVAL || errno == EIDRM) {
+		record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)home, 0);
+		ipcu_registry_put(registry, name, record);
+	}
+	wake_old(old_record.id, &old, &old_record);
 	return IPCU_OK;
+}
+
+/* The set of the new NAME, on the first of its keys on which there is no segment. */
+static enum ipcu_result make_set(struct ipcu_registry *registry, const char *name,
+				 struct ipcu_record *record, mode_t mode)
+{
+	struct ipcu_object object = { .ops = &ipcu_shm_ops, .owner = registry->owner };
+	enum ipcu_result result = IPCU_CONFLICT;
+
+	strcpy(object.name, name);
+	for (unsigned i = 0; i < IPCU_CANDIDATES && result == IPCU_CONFLICT; i++) {
+		key_t key = ipcu_name_derive(registry->owner, name, i);
+
+		if (shmget(key, 0, 0) >= 0 || errno != ENOENT)
+			continue;
+		result = ipcu_shm_set_make(&object, key, mode, record->definition);
+		if (result == IPCU_OK)
+			record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)key, 0);
+	}
+	if (result == IPCU_CONFLICT) {
+		ipcu_fail(IPCU_CONFLICT, "cannot create it: other objects hold all its keys");
+		ipcu_hint("ipc-ls -a shows them");
+	}
+	return result;
 }
 
 static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry *registry,
-				    const char *name, mode_t mode)
+				    const char *name, struct ipcu_record *record, mode_t mode)
 {
-	struct ipcu_record record = { .kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_CREATING };
 	struct shmid_ds state;
-	enum ipcu_result result = IPCU_OK;
+	enum ipcu_result result;
 
+	*record = (struct ipcu_record){ .kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_CREATING };
 	if (ipcu_stat_segment(stage->id, &state) < 0)
 		return ipcu_fail_call("shmctl", EIDRM, "cannot create it");
-	state.shm_perm.mode = (unsigned short)(mode ? mode : 0600);
-	if (!set_perm(stage->id, &state.shm_perm, state.shm_perm.mode))
+	mode = mode ? mode : 0600;
+	if (!ipcu_segment_set_perm(stage->id, &state.shm_perm, mode))
 		return ipcu_fail_call("shmctl", errno, "cannot give it its mode");
-	record.id = stage->id;
-	record.key = stage->key;
-	record.created = (int64_t)time(NULL);
-	record.creator = getpid();
-	record.definition[IPCU_SHM_LENGTH] = stage->size;
-	/* Others cannot make its lock, so it has one from the beginning. */
-	if (state.shm_perm.mode & 066)
-		result = ipcu_shm_lock_add(registry, name, &record, &state.shm_perm);
-	record.state = IPCU_RECORD_LIVE;
+	record->id = stage->id;
+	record->key = stage->key;
+	record->created = (int64_t)time(NULL);
+	record->creator = getpid();
+	record->definition[IPCU_SHM_LENGTH] = stage->size;
+	result = ipcu_registry_put(registry, name, record);
 	if (result == IPCU_OK)
-		result = ipcu_registry_put(registry, name, &record);
-	if (result != IPCU_OK) {
-		ipcu_registry_drop(registry, name);
+		result = make_set(registry, name, record, mode);
+	record->state = IPCU_RECORD_LIVE;
+	if (result == IPCU_OK)
+		result = ipcu_registry_put(registry, name, record);
+	if (result == IPCU_OK) {
+		stage->published = true;
 		return result;
 	}
-	stage->published = true;
-	go_home(registry, name, &record, 0);
-	return IPCU_OK;
+	ipcu_shm_set_remove(registry->owner, name, record->definition[IPCU_SHM_LOCK], true);
+	ipcu_registry_drop(registry, name);
+	return result;
 }
 
-/* With the lock. */
+/* Caller holds the registry lock. */
 static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *registry,
-				const char *name, const struct ipcu_open *how)
+				const char *name, struct ipcu_record *record,
+				const struct ipcu_open *how)
 {
-	struct ipcu_record record;
 	struct ipc_perm perm;
-	enum ipcu_result result = ipcu_registry_find(registry, name, &record);
+	enum ipcu_result result = ipcu_registry_find(registry, name, record);
 	int id;
 
 	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
 		return result;
-	if (result == IPCU_OK && ipcu_object_verify(registry, name, &record, &id, &perm)) {
-		if (record.kind != IPCU_KIND_MEMORY) {
+	if (result == IPCU_OK && ipcu_object_verify(registry, name, record, &id, &perm)) {
+		if (record->kind != IPCU_KIND_MEMORY) {
 			ipcu_fail(IPCU_CONFLICT, "it is %s, not memory",
-				  ipcu_kind_phrase((enum ipcu_kind)record.kind));
+				  ipcu_kind_phrase((enum ipcu_kind)record->kind));
 			ipcu_hint(
 				"all kinds share one namespace: use another name, or remove that with ipc-rm");
 			return IPCU_CONFLICT;
 		}
-		ipcu_shm_settle(registry, name, &record, false);
-		if (!ipcu_object_verify(registry, name, &record, &id, &perm))
+		ipcu_shm_cancel(registry, name, record);
+		if (!ipcu_object_verify(registry, name, record, &id, &perm))
 			return ipcu_fail_call("shmctl", EIDRM, "cannot replace it");
-		record.id = id;
-		return replace(stage, registry, name, &record, &perm);
+		record->id = id;
+		return replace(stage, registry, name, record, &perm);
 	}
 	if (how && how->create == IPCU_CREATE_NEVER)
 		return ipcu_fail(IPCU_NOT_FOUND, "no such memory");
 	if (result == IPCU_OK)
 		ipcu_object_clear_up(registry, name);
-	return publish_new(stage, registry, name, how ? how->mode : 0);
+	return publish_new(stage, registry, name, record, how ? how->mode : 0);
+}
+
+static enum ipcu_result check_name(struct ipcu_name *name, const char *typed)
+{
+	enum ipcu_result result = ipcu_name_read(name, typed);
+
+	if (result != IPCU_OK)
+		return result;
+	if (name->form != IPCU_NAME_PLAIN) {
+		ipcu_fail(IPCU_USAGE, "only a NAME can be loaded");
+		ipcu_hint(
+			"for the segment of a different program use ipc-shm write, which changes it in place");
+		return IPCU_USAGE;
+	}
+	if (name->owner != geteuid()) {
+		ipcu_fail(IPCU_DENIED, "only user %lu can replace or create it",
+			  (unsigned long)name->owner);
+		ipcu_hint("ipc-shm write changes it in place, if its mode allows");
+		return IPCU_DENIED;
+	}
+	return IPCU_OK;
 }
 
 enum ipcu_result ipcu_shm_publish(ipcu_shm_stage *stage, const char *typed,
 				  const struct ipcu_open *how)
 {
+	struct ipcu_object object = { .ops = &ipcu_shm_ops, .named = true };
 	struct ipcu_registry registry;
+	struct ipcu_record record;
 	struct ipcu_name name;
-	enum ipcu_result result = ipcu_name_read(&name, typed);
+	enum ipcu_result result = check_name(&name, typed);
 
 	if (result != IPCU_OK)
 		return result;
-	if (name.form != IPCU_NAME_PLAIN) {
-		ipcu_fail(IPCU_USAGE, "only a NAME can be loaded");
-		ipcu_hint(
-			"key:, id: and ftok: reach segments of other programs: use ipc-shm write, which changes them in place");
-		return IPCU_USAGE;
-	}
-	if (name.owner != geteuid()) {
-		ipcu_fail(IPCU_DENIED, "only user %lu can replace or create it",
-			  (unsigned long)name.owner);
-		ipcu_hint("ipc-shm write changes it in place, if its mode allows");
-		return IPCU_DENIED;
-	}
 	result = ipcu_registry_open_until(&registry, name.owner,
 					  !how || how->create != IPCU_CREATE_NEVER,
 					  how ? how->deadline : NULL);
 	if (result != IPCU_OK)
 		return result;
-	result = publish(stage, &registry, name.name, how);
+	result = publish(stage, &registry, name.name, &record, how);
 	ipcu_registry_unlock_close(&registry);
-	return result;
+	if (result != IPCU_OK)
+		return result;
+	/* The data are in force. Whether they return now or later changes nothing for processes that go by the name. */
+	object.owner = name.owner;
+	strcpy(object.name, name.name);
+	memcpy(object.definition, record.definition, sizeof(object.definition));
+	if (ipcu_shm_bring_home(&object, stage->id, stage->data, stage->whole))
+		stage->published =
+			false; /* nothing leads to it: closing it removes it if it is still there */
+	return IPCU_OK;
 }

@@ -26,7 +26,11 @@ enum ipcu_result ipcu_shm_check(ipcu_shm *shm, uint64_t index, bool writing)
 		ipcu_hint("the first one is 0");
 		return IPCU_LIMIT;
 	}
-	return writing ? ipcu_shm_writable(shm) : IPCU_OK;
+	if (writing)
+		return ipcu_shm_writable(shm);
+	if (shm->moves && ipcu_stage_moved(shm->control))
+		return ipcu_fail_call("shmat", EIDRM, "cannot read it");
+	return IPCU_OK;
 }
 
 /* ---- the steps, for each type -------------------------------------------- */

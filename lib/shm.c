@@ -2,11 +2,12 @@
  * shm.c - shared memory: opening, attaching, and what is known of it
  *
  * A segment holds the data and nothing else, so what a foreign program attaches is a plain array from its
- * first byte on. Type and length are in the registry. They are not believed before the segment was seen to
- * have room for them: nothing here can reach behind a mapping.
+ * first byte on. Type and length are in the registry. They are not believed before the segment was found to
+ * have room for them: no access here is outside a mapping. The size is that of the segment which is already attached, so
+ * it cannot change afterwards.
  *
- * Data is replaced as a whole by another segment under the same name (shm-load.c). Who found the old one in the instant
- * it went finds it unattachable or marked as removed, and looks the name up again.
+ * Data are replaced as a whole by a different segment under the same name (shm-load.c). A process that found the old one
+ * in the instant of its removal finds it unattachable or marked as removed, and looks the name up again.
  */
 #include <config.h>
 
@@ -19,23 +20,19 @@
 
 #include "error.h"
 #include "futex.h"
-#include "shm.h"
+#include "stage.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define TRIES 1000	/* how often a name may be replaced while we open it */
-#define WORDS_MAX 65536 /* more of them are not woken one by one */
+/* A name that is replaced again and again, perhaps by a hostile owner, is looked up for so long in total. */
+#define OPEN_NANOSECONDS INT64_C(2000000000)
+#define COMMIT_NANOSECONDS INT64_C(20000000) /* a return that commits takes microseconds */
+#define WORDS_MAX 65536			     /* more of them are not woken one by one */
 
 /* ---- the kind ------------------------------------------------------------- */
-
-/* Segments of no bytes do not exist. */
-static size_t segment_size(uint64_t length)
-{
-	return length ? (size_t)length : 1;
-}
 
 static int create(key_t key, int flags, const uint64_t definition[4])
 {
@@ -45,43 +42,101 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 		errno = EINVAL;
 		return -1;
 	}
-	return shmget(key, segment_size(length), flags);
+	return shmget(key, ipcu_segment_size(length), flags);
 }
 
-/* Whatever made it: there is room for what the name says. */
+static enum ipcu_result prepare(const struct ipcu_object *object, key_t key, mode_t mode,
+				uint64_t definition[4])
+{
+	return ipcu_shm_set_make(object, key, mode, definition);
+}
+
+/* A segment of a different program serves if it has room. One of mode 0 is the unfinished copy of a return. */
 static bool adopt(int id, uint64_t definition[4])
 {
 	struct shmid_ds segment;
 
-	return ipcu_stat_segment(id, &segment) == 0 &&
+	return ipcu_stat_segment(id, &segment) == 0 && segment.shm_perm.mode & 0777 &&
 	       segment.shm_segsz >= definition[IPCU_SHM_LENGTH];
+}
+
+/* The length of the data is the size of the segment on the key of the set. */
+static bool redefine(struct ipcu_found *found, uint64_t definition[4])
+{
+	struct shmid_ds segment;
+	unsigned type = found->detail & SHM_DETAIL_TYPE;
+
+	if (found->members != SHM_MEMBERS || type > IPCU_F64 || found->id < 0 ||
+	    ipcu_stat_segment(found->id, &segment) < 0 || !(segment.shm_perm.mode & 0777))
+		return false;
+	definition[IPCU_SHM_TYPE] = type;
+	definition[IPCU_SHM_LENGTH] =
+		found->detail & SHM_DETAIL_EMPTY
+			? 0
+			: segment.shm_segsz -
+				  segment.shm_segsz % ipcu_type_size((enum ipcu_type)type);
+	definition[IPCU_SHM_LOCK] = ipcu_pair((uint32_t)found->key, (uint32_t)found->set + 1);
+	return true;
+}
+
+static bool plausible(const uint64_t definition[4])
+{
+	return definition[IPCU_SHM_TYPE] <= IPCU_F64 && definition[IPCU_SHM_LENGTH] <= SIZE_MAX &&
+	       definition[IPCU_SHM_LENGTH] %
+			       ipcu_type_size((enum ipcu_type)definition[IPCU_SHM_TYPE]) ==
+		       0;
+}
+
+static uid_t owner_of(int id)
+{
+	struct shmid_ds segment;
+
+	return ipcu_stat_segment(id, &segment) == 0 ? segment.shm_perm.cuid : geteuid();
 }
 
 static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 {
-	struct shmid_ds segment;
 	unsigned waiting;
-	pid_t holder;
+	pid_t holder =
+		ipcu_shm_lock_holder(record->definition[IPCU_SHM_LOCK], owner_of(id), &waiting);
 
-	if (ipcu_stat_segment(id, &segment) < 0)
-		return IPCU_OK;
-	holder = ipcu_shm_lock_holder(record->definition[IPCU_SHM_LOCK], segment.shm_perm.cuid,
-				      &waiting);
 	if (!holder)
 		return IPCU_OK;
 	ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
 		  (int)holder, waiting);
-	ipcu_hint("end what uses it, or remove it all the same with -f");
+	ipcu_hint("end the processes that use it, or remove it with -f");
+	return IPCU_CONFLICT;
+}
+
+static enum ipcu_result seal(int id, const struct ipcu_record *record)
+{
+	uint64_t lock = record->definition[IPCU_SHM_LOCK];
+	enum ipcu_result result = ipcu_shm_set_seal(lock, owner_of(id));
+	struct shmid_ds segment;
+
+	if (result != IPCU_OK || ipcu_stat_segment(id, &segment) < 0 || segment.shm_nattch == 0)
+		return result;
+	ipcu_shm_set_unseal(lock, owner_of(id));
+	ipcu_fail(IPCU_CONFLICT, "it is in use: attached %lu times, last by process %d",
+		  (unsigned long)segment.shm_nattch, (int)segment.shm_lpid);
+	ipcu_hint("end the processes that use it, or remove it with -f");
 	return IPCU_CONFLICT;
 }
 
 static void remove_rest(uid_t owner, const char *name, const struct ipcu_record *record,
 			bool idle_only)
 {
-	(void)name;
-	(void)idle_only;
-	ipcu_shm_lock_remove(record->definition[IPCU_SHM_LOCK], owner);
+	ipcu_shm_set_remove(owner, name, record->definition[IPCU_SHM_LOCK], idle_only);
 	ipcu_shm_other_remove(record, owner);
+}
+
+/* While its data are in a staged segment, a name is still known by its size and its home key. */
+static void describe(struct ipcu_info *info)
+{
+	if (!ipcu_stage_key(info->key))
+		return;
+	info->size = info->definition[IPCU_SHM_LENGTH];
+	info->key = (key_t)ipcu_pair_low(info->definition[IPCU_SHM_OTHER]);
 }
 
 const struct ipcu_kind_ops ipcu_shm_ops = {
@@ -89,28 +144,38 @@ const struct ipcu_kind_ops ipcu_shm_ops = {
 	.family = IPCU_FAMILY_SEGMENT,
 	.call = "shmget",
 	.create = create,
+	.prepare = prepare,
 	.adopt = adopt,
+	.redefine = redefine,
+	.plausible = plausible,
+	.seal = seal,
 	.in_use = in_use,
 	.remove = remove_rest,
+	.describe = describe,
 };
 
 /* ---- waking --------------------------------------------------------------- */
 
 struct ipcu_shm_tail *ipcu_shm_tail(void *data, size_t size)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), over = segment_size(size) % page;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), over = ipcu_segment_size(size) % page;
 
 	if (over == 0 || page - over < sizeof(struct ipcu_shm_tail) + 8)
 		return NULL;
-	return (void *)((unsigned char *)data + segment_size(size) - over + page -
+	return (void *)((unsigned char *)data + ipcu_segment_size(size) - over + page -
 			sizeof(struct ipcu_shm_tail));
 }
 
 /*
- * A sleeper notes the sequence, says that it sleeps, looks at the value and sleeps unless the sequence
- * has changed. So a writer that finds nobody asleep after its change was seen by all who look later, and saves the
- * call. It forgets the sleepers before it counts, so that whoever it forgot sees another number than it noted.
- * (A writer killed between the two delays a sleeper until it looks by itself.) The model is tests/model/wait.pml.
+ * A sleeper notes the sequence, sets "asleep", reads the value and sleeps unless the sequence has changed. If a writer
+ * finds "asleep" clear after its change, every sleeper that reads later sees the change, and the call is saved. The writer
+ * clears "asleep" before it counts, so that a sleeper whose mark it cleared sees a sequence that differs from the one it
+ * noted. (A writer killed between the two delays a sleeper until its look once a second.)
+ *
+ * This needs one order of all four accesses, a store followed by a load on either side: all are sequentially consistent,
+ * and after a plain store of the caller ipcu_shm_changed() has a fence. A writer that publishes twice does the whole
+ * sequence twice; a sleeper that missed the first wake-up noted either the old sequence, which the second changes too, or
+ * the new one, and then reads at least the first change. The model is tests/model/wait.pml.
  */
 static void wake_tail(ipcu_shm *shm)
 {
@@ -153,7 +218,7 @@ static enum ipcu_result not_as_wanted(const ipcu_shm *shm, const struct ipcu_shm
 		  (unsigned long long)shm->count, ipcu_type_name(shm->type),
 		  shm->type ? " values" : "", (unsigned long long)layout->count,
 		  ipcu_type_name(layout->type), layout->type ? " values" : "");
-	ipcu_hint("use another name, or remove it with ipc-rm to create it anew");
+	ipcu_hint("use another name, or remove it with ipc-rm and create it again");
 	return IPCU_CONFLICT;
 }
 
@@ -166,7 +231,7 @@ static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *
 
 	if (type > IPCU_F64 || length > there || length % ipcu_type_size((enum ipcu_type)type)) {
 		ipcu_fail(IPCU_SYSTEM,
-			  "the memory is damaged: its name says %llu bytes, there are %llu",
+			  "the memory is corrupted: its name says %llu bytes, there are %llu",
 			  (unsigned long long)length, (unsigned long long)there);
 		ipcu_hint("remove it with ipc-rm -f and create it again");
 		return IPCU_SYSTEM;
@@ -196,7 +261,7 @@ static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *
 	return IPCU_OK;
 }
 
-/* IPCU_NOT_FOUND: it went just now. */
+/* IPCU_NOT_FOUND: the segment has just been removed. */
 static enum ipcu_result attach(ipcu_shm *shm)
 {
 	void *data = shmat(shm->object.id, NULL, 0);
@@ -217,6 +282,8 @@ static void detach(ipcu_shm *shm)
 	if (shm->data)
 		shmdt(shm->data);
 	shm->data = NULL;
+	shm->tail = NULL;
+	shm->control = NULL;
 }
 
 void ipcu_shm_populate(void *data, size_t size, bool writing)
@@ -237,14 +304,107 @@ bool ipcu_shm_gone(const ipcu_shm *shm)
 	       segment.shm_perm.mode & SHM_DEST || PERM_KEY(segment.shm_perm) != shm->object.key;
 }
 
-static enum ipcu_result open_once(ipcu_shm *shm, const struct ipcu_shm_layout *layout,
-				  const struct ipcu_open *how)
+/* The state of the attached segment, which must still be the one that the name leads to. */
+static enum ipcu_result look_at(ipcu_shm *shm, struct shmid_ds *segment)
+{
+	if (ipcu_stat_segment(shm->object.id, segment) < 0 || segment->shm_perm.mode & SHM_DEST ||
+	    (shm->object.named && segment->shm_perm.cuid != shm->object.owner))
+		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
+	return IPCU_OK;
+}
+
+/*
+ * The data of the attached staged segment have moved: go on to the copy. Its mode is 0 if the process that moved them was
+ * killed or stopped at that instant. The owner repairs that; for a different user the bytes here are still the same.
+ */
+static enum ipcu_result follow(ipcu_shm *shm, struct shmid_ds *segment)
+{
+	const struct ipc_perm perm = segment->shm_perm;
+	int copy = ipcu_shm_moved_to(&shm->object, shm->control), staged = shm->object.id;
+	enum ipcu_result result;
+
+	if (copy < 0)
+		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
+	if (ipcu_stat_segment(copy, segment) == 0 && !(segment->shm_perm.mode & 0777)) {
+		shm->moves = true;
+		if (shm->object.owner != geteuid())
+			return ipcu_stat_segment(staged, segment) == 0
+				       ? IPCU_OK
+				       : ipcu_fail_call("shmat", EIDRM, "cannot attach it");
+		ipcu_segment_set_perm(copy, &perm, perm.mode);
+	}
+	detach(shm);
+	shm->moves = false;
+	shm->object.id = copy;
+	shm->object.key = (key_t)ipcu_pair_low(shm->object.definition[IPCU_SHM_OTHER]);
+	result = attach(shm);
+	return result == IPCU_OK ? look_at(shm, segment) : result;
+}
+
+/* The attached segment is a staged one: see what its control page says. */
+static enum ipcu_result enter_stage(ipcu_shm *shm, struct shmid_ds *segment)
+{
+	int64_t until = ipcu_stage_clock() + COMMIT_NANOSECONDS, nap = 0;
+	struct ipcu_stage_state state;
+	uint64_t word;
+
+	shm->control = ipcu_stage_control(shm->data, segment->shm_segsz,
+					  shm->object.definition[IPCU_SHM_LENGTH]);
+	if (!shm->control) {
+		ipcu_fail(IPCU_SYSTEM, "the staged segment is corrupted");
+		ipcu_hint("remove it with ipc-rm -f and create it again");
+		return IPCU_SYSTEM;
+	}
+	for (;;) {
+		state = ipcu_stage_load(shm->control, &word);
+		if (state.phase == IPCU_STAGE_MOVED)
+			return follow(shm, segment);
+		if (state.phase != IPCU_STAGE_COMMIT)
+			return IPCU_OK;
+		/* The commit may not see that this process is attached. */
+		if (shm->writable)
+			return ipcu_stage_hold(shm->control);
+		if (ipcu_stage_clock() >= until)
+			break;
+		ipcu_stage_nap(&nap, COMMIT_NANOSECONDS / 20);
+	}
+	shm->moves = true; /* the bytes are right now, and may be old later */
+	return IPCU_OK;
+}
+
+static enum ipcu_result enter(ipcu_shm *shm, const struct ipcu_shm_layout *layout)
+{
+	struct shmid_ds segment;
+	enum ipcu_result result = look_at(shm, &segment);
+	size_t room;
+	unsigned mode;
+
+	if (result == IPCU_OK && shm->object.named && ipcu_stage_key(shm->object.key))
+		result = enter_stage(shm, &segment);
+	if (result != IPCU_OK)
+		return result;
+	room = shm->control ? (size_t)((unsigned char *)shm->control - shm->data)
+			    : segment.shm_segsz;
+	result = understand(shm, layout, room);
+	if (result != IPCU_OK)
+		return result;
+	if (shm->control)
+		shm->tail = &shm->control->tail;
+	else if (shm->object.named)
+		shm->tail = ipcu_shm_tail(shm->data, segment.shm_segsz);
+	mode = segment.shm_perm.mode & 0777;
+	shm->wakes_always = ((mode & 0444) >> 1 & ~mode) != 0;
+	if (shm->object.named && (shm->object.owner == geteuid() || geteuid() == 0))
+		ipcu_shm_lock_check(shm, &segment.shm_perm);
+	return IPCU_OK;
+}
+
+static enum ipcu_result open_object(ipcu_shm *shm, const struct ipcu_shm_layout *layout,
+				    const struct ipcu_open *how)
 {
 	uint64_t definition[4] = { 0 };
 	struct ipcu_open only = how ? *how : (struct ipcu_open){ 0 };
-	struct shmid_ds segment;
 	enum ipcu_result result;
-	unsigned mode;
 
 	if (!layout || !layout->count)
 		only.create = IPCU_CREATE_NEVER;
@@ -254,74 +414,41 @@ static enum ipcu_result open_once(ipcu_shm *shm, const struct ipcu_shm_layout *l
 	definition[IPCU_SHM_TYPE] = layout ? layout->type : IPCU_BYTES;
 	result = ipcu_object_open(&shm->object, &ipcu_shm_ops, shm->typed, &only, definition);
 	if (result == IPCU_OK)
-		result = attach(shm);
-	if (result != IPCU_OK)
-		return result;
-	/* What is attached stays; whether it is still what the name leads to is asked now. */
-	if (ipcu_stat_segment(shm->object.id, &segment) < 0 || segment.shm_perm.mode & SHM_DEST)
-		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
-	if (shm->object.named && segment.shm_perm.cuid != shm->object.owner)
-		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
-	atomic_store(&shm->lock, shm->object.definition[IPCU_SHM_LOCK]);
-	result = understand(shm, layout, segment.shm_segsz);
-	if (result != IPCU_OK)
-		return result;
-	if (shm->object.named)
-		shm->tail = ipcu_shm_tail(shm->data, segment.shm_segsz);
-	mode = segment.shm_perm.mode & 0777;
-	shm->wakes_always = ((mode & 0444) >> 1 & ~mode) != 0;
-	return IPCU_OK;
-}
-
-/* A publisher that was killed left the name on a key that is not its own: end its work. */
-static void settle(ipcu_shm *shm)
-{
-	struct ipcu_registry registry;
-	struct ipcu_record record;
-
-	if (ipcu_registry_open_locked(&registry, shm->object.owner, false) != IPCU_OK)
-		return;
-	if (ipcu_registry_find(&registry, shm->object.name, &record) == IPCU_OK &&
-	    record.kind == IPCU_KIND_MEMORY)
-		ipcu_shm_settle(&registry, shm->object.name, &record, false);
-	ipcu_registry_unlock_close(&registry);
-}
-
-/* Others cannot make its lock, so it has one from the beginning, or is not made at all. */
-static enum ipcu_result make_with_lock(ipcu_shm *shm)
-{
-	enum ipcu_result result = ipcu_shm_lock_make(shm);
-	struct ipcu_error error = *ipcu_last_error();
-
-	if (result == IPCU_OK || result == IPCU_NOT_FOUND)
-		return result;
-	ipcu_remove(shm->object.name, IPCU_KIND_MEMORY, IPCU_REMOVE_FORCE);
-	ipcu_error_restore(&error);
+		atomic_store(&shm->lock, shm->object.definition[IPCU_SHM_LOCK]);
 	return result;
 }
 
 static enum ipcu_result open_shm(ipcu_shm *shm, const struct ipcu_shm_layout *layout,
 				 const struct ipcu_open *how)
 {
-	enum ipcu_result result = IPCU_OK;
+	int64_t until = ipcu_stage_clock() + OPEN_NANOSECONDS, nap = 0;
+	bool returned = false;
+	enum ipcu_result result;
 
-	for (int attempt = 0; attempt < TRIES; attempt++) {
-		result = open_once(shm, layout, how);
-		if (result == IPCU_OK && shm->object.named && ipcu_stage_key(shm->object.key) &&
-		    shm->object.owner == geteuid() && attempt < 2) {
-			detach(shm);
-			settle(shm);
-			continue;
+	for (;;) {
+		result = open_object(shm, layout, how);
+		if (result != IPCU_OK)
+			break;
+		if (!returned && shm->object.named && ipcu_stage_key(shm->object.key) &&
+		    shm->object.owner == geteuid()) {
+			returned = true;
+			if (ipcu_shm_return(&shm->object))
+				continue;
 		}
-		if (result != IPCU_NOT_FOUND || strcmp(ipcu_last_error()->call, "shmat") != 0)
+		result = attach(shm);
+		if (result == IPCU_OK)
+			result = enter(shm, layout);
+		if (result != IPCU_NOT_FOUND || strcmp(ipcu_last_error()->call, "shmat") != 0 ||
+		    ipcu_stage_clock() >= until)
 			break;
 		detach(shm);
+		ipcu_stage_nap(&nap, 1000000);
 	}
-	if (result == IPCU_OK && shm->object.created && shm->object.named &&
-	    shm->object.perm.mode & 066)
-		result = make_with_lock(shm);
-	if (result != IPCU_OK)
-		detach(shm);
+	if (result == IPCU_OK)
+		return result;
+	detach(shm);
+	/* What this call created and cannot use is undone, by its identifier. */
+	ipcu_object_unmake(&shm->object);
 	return result;
 }
 
@@ -350,15 +477,42 @@ void ipcu_shm_close(ipcu_shm *shm)
 	free(shm);
 }
 
+void ipcu_shm_let_go(ipcu_shm *shm)
+{
+	shm->yields = true;
+}
+
+/* ---- using ------------------------------------------------------------------- */
+
+const void *ipcu_shm_peek(const ipcu_shm *shm, size_t *size)
+{
+	*size = shm->size;
+	return shm->data;
+}
+
+static enum ipcu_result hold(ipcu_shm *shm)
+{
+	enum ipcu_result result;
+
+	if (!shm->control || atomic_load(&shm->open_for_change))
+		return IPCU_OK;
+	result = ipcu_stage_hold(shm->control);
+	if (result == IPCU_OK)
+		atomic_store(&shm->open_for_change, true);
+	return result;
+}
+
 void *ipcu_shm_data(ipcu_shm *shm, size_t *size)
 {
+	if (shm->writable)
+		hold(shm);
 	*size = shm->size;
 	return shm->data;
 }
 
 enum ipcu_result ipcu_shm_writable(ipcu_shm *shm)
 {
-	return shm->writable ? IPCU_OK
+	return shm->writable ? hold(shm)
 			     : ipcu_object_denied(&shm->object, "shmat", "cannot change it");
 }
 
@@ -368,7 +522,7 @@ enum ipcu_result ipcu_shm_status(ipcu_shm *shm, struct ipcu_shm_info *info)
 
 	if (ipcu_stat_segment(shm->object.id, &segment) < 0)
 		return ipcu_fail_call("shmctl", errno == EINVAL ? EIDRM : errno,
-				      "cannot look at it");
+				      "cannot read its state");
 	memset(info, 0, sizeof(*info));
 	info->size = shm->size;
 	info->type = shm->type;

@@ -129,28 +129,31 @@ static void by_key(void)
 	is_result(ipcu_remove("key:0x77", IPCU_KIND_ANY, 0), IPCU_NOT_FOUND, "once");
 }
 
-/* Its maker died before it could tell the lock's identifier. */
-static void dead_locker(void)
+/* A record that names a set on some key, without an identity, does not make it part of the memory. */
+static void stray_lock(void)
 {
 	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 10 };
 	struct ipcu_registry registry;
 	struct ipcu_record record;
 	ipcu_shm *shm;
 	key_t key;
-	int set;
+	int set, own;
 
 	is_result(ipcu_shm_open(&shm, "locked", &layout, NULL), IPCU_OK, "memory");
 	ipcu_registry_open_locked(&registry, geteuid(), false);
 	ipcu_registry_find(&registry, "locked", &record);
+	own = (int)ipcu_pair_high(record.definition[IPCU_SHM_LOCK]) - 1;
 	key = record.key + 1;
-	record.definition[IPCU_SHM_LOCK] = ipcu_pair((uint32_t)key, 0);
+	set = semget(key, 1, IPC_CREAT | 0600);
+	record.definition[IPCU_SHM_LOCK] = ipcu_pair((uint32_t)key, (uint32_t)set + 1);
 	ipcu_registry_put(&registry, "locked", &record);
 	ipcu_registry_unlock_close(&registry);
-	set = semget(key, 1, IPC_CREAT | 0600);
-	ok(set >= 0 && !is_gone(IPCU_FAMILY_SET, set), "with a lock that was just made");
+	ok(set >= 0 && own >= 0 && set != own, "whose record names a foreign set");
 	ipcu_shm_close(shm);
 	is_result(ipcu_remove("locked", IPCU_KIND_ANY, 0), IPCU_OK, "is removed");
-	ok(is_gone(IPCU_FAMILY_SET, set), "with its lock");
+	ok(is_gone(IPCU_FAMILY_SET, own), "with its own set, found by its identity");
+	ok(!is_gone(IPCU_FAMILY_SET, set), "and not with the foreign one");
+	semctl(set, 0, IPC_RMID);
 }
 
 static void limits(void)
@@ -172,7 +175,7 @@ int main(void)
 	used_meanwhile();
 	in_use();
 	by_key();
-	dead_locker();
+	stray_lock();
 	limits();
 	return done();
 }
