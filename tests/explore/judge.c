@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ * judge.c - searches for an order of complete commands that explains an outcome
+ *
+ * References are runs of the same commands one after the other, each until it ends or blocks. A run is accepted if its
+ * statuses, outputs and states equal those of one order that does not contradict time: a command that had finished
+ * before a different one began is before it in the order, too.
+ *
+ * A killed command may be absent, be complete, or have done only its first half; its status and output do not
+ * count. The table of differences below lists the other commands of which this holds.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "explore.h"
+
+#define REFERENCES_MAX 400
+#define HALF (PROCESSES_MAX - 1)
+
+struct reference {
+	struct schedule order;
+	struct command half;
+	struct outcome *outcome;
+};
+
+struct judge {
+	const struct setting *setting;
+	struct scene scene;
+	struct reference references[REFERENCES_MAX];
+	int count;
+	struct judge *swapped; /* the same scene, with the queues of ipc-recv in the other order */
+};
+
+/* ---- references --------------------------------------------------------------- */
+
+struct judge *judge_new(const struct setting *setting, const struct scene *scene)
+{
+	struct judge *judge = calloc(1, sizeof(*judge));
+
+	if (!judge)
+		abort();
+	judge->setting = setting;
+	judge->scene = *scene;
+	return judge;
+}
+
+void judge_free(struct judge *judge)
+{
+	if (!judge)
+		return;
+	judge_free(judge->swapped);
+	for (int i = 0; i < judge->count; i++)
+		outcome_free(judge->references[i].outcome);
+	free(judge);
+}
+
+static bool same_order(const struct reference *reference, const struct schedule *order,
+		       const struct command *half)
+{
+	if (reference->order.count != order->count || reference->half.user != half->user ||
+	    strcmp(reference->half.text, half->text) != 0)
+		return false;
+	for (int i = 0; i < order->count; i++)
+		if (reference->order.steps[i].process != order->steps[i].process ||
+		    reference->order.steps[i].kill != order->steps[i].kill)
+			return false;
+	return true;
+}
+
+/* The outcome of ORDER, in which the last process is HALF. */
+static const struct outcome *reference(struct judge *judge, const struct schedule *order,
+				       const struct command *half)
+{
+	struct scene scene = judge->scene;
+	struct reference *reference;
+
+	for (int i = 0; i < judge->count; i++)
+		if (same_order(&judge->references[i], order, half))
+			return judge->references[i].outcome;
+	if (judge->count == REFERENCES_MAX)
+		abort();
+	reference = &judge->references[judge->count++];
+	reference->order = *order;
+	reference->half = *half;
+	scene.commands[HALF] = *half;
+	scene.count = PROCESSES_MAX;
+	reference->outcome = run_schedule(judge->setting, &scene, order, NULL, NULL, 0);
+	return reference->outcome;
+}
+
+/* ---- what may differ ------------------------------------------------------------ */
+
+struct view {
+	const struct scene *scene;
+	const struct schedule *schedule;
+	const struct injection *injection;
+	const struct outcome *outcome;
+};
+
+static bool overlap(const struct outcome *outcome, int a, int b)
+{
+	int a_end = outcome->processes[a].finished, b_end = outcome->processes[b].finished;
+
+	return (a_end < 0 || a_end >= outcome->processes[b].began) &&
+	       (b_end < 0 || b_end >= outcome->processes[a].began);
+}
+
+static bool was_killed(const struct view *view, int process)
+{
+	return view->outcome->processes[process].status == ENDED_KILLED;
+}
+
+static bool was_failed(const struct view *view, int process)
+{
+	return view->injection && view->injection->errnum && view->outcome->injected &&
+	       view->injection->process == process && view->outcome->processes[process].status != 0;
+}
+
+static bool was_removed(const struct view *view, int process)
+{
+	if (view->outcome->processes[process].status != 3)
+		return false;
+	for (int i = 0; i < view->scene->count; i++)
+		if (i != process && command_removes(&view->scene->commands[i]) &&
+		    overlap(view->outcome, process, i))
+			return true;
+	return false;
+}
+
+/* The reviewed differences: each makes a command one that may be absent, complete, or half done. */
+static const struct difference {
+	bool (*applies)(const struct view *view, int process);
+	const char *reason;
+} differences[] = {
+	{ was_killed, "SIGKILL may hit a command before or after its effect" },
+	{ was_failed, "a call that the driver made to fail may prevent the effect of the command" },
+	{ was_removed, "status 3 is documented for an object that is removed while it is used, "
+		       "even if a command that begins later creates the name again" },
+};
+
+static bool may_be_absent(const struct view *view, int process)
+{
+	for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
+		if (differences[i].applies(view, process))
+			return true;
+	return false;
+}
+
+/* ---- comparing ------------------------------------------------------------------- */
+
+static bool equal(const struct view *view, const struct outcome *reference)
+{
+	const struct outcome *outcome = view->outcome;
+
+	for (int i = 0; i < view->scene->count; i++)
+		if (!may_be_absent(view, i) &&
+		    (outcome->processes[i].status != reference->processes[i].status ||
+		     strcmp(outcome->processes[i].out, reference->processes[i].out) != 0))
+			return false;
+	return strcmp(outcome->held, reference->held) == 0 &&
+	       strcmp(outcome->end, reference->end) == 0 &&
+	       (outcome->left == 0 || outcome->left == reference->left);
+}
+
+static bool contradicts(const struct view *view, int first, int second)
+{
+	const struct outcome *outcome = view->outcome;
+
+	return outcome->processes[second].finished >= 0 &&
+	       outcome->processes[second].finished < outcome->processes[first].began;
+}
+
+/* ---- orders ------------------------------------------------------------------ */
+
+struct search {
+	struct judge *judge;
+	const struct view *view;
+	struct schedule order;
+	bool placed[PROCESSES_MAX];
+	struct command half;
+	int half_of; /* -1: there is none */
+	bool half_placed;
+};
+
+static bool try_all(struct search *search);
+
+static bool try_with(struct search *search, int process, bool kill)
+{
+	int count = search->order.count;
+	bool found;
+
+	search->order.steps[search->order.count++] = (struct step){ .process = process };
+	if (kill)
+		search->order.steps[search->order.count++] =
+			(struct step){ .process = process, .kill = true };
+	found = try_all(search);
+	search->order.count = count;
+	return found;
+}
+
+/* Return true if all commands that finished before PROCESS began are in the order. */
+static bool may_come(const struct search *search, int process)
+{
+	for (int i = 0; i < search->view->scene->count; i++)
+		if (!search->placed[i] && i != process && contradicts(search->view, process, i))
+			return false;
+	return true;
+}
+
+static bool complete(struct search *search)
+{
+	if (search->half_of >= 0 && !search->half_placed)
+		return false;
+	return equal(search->view, reference(search->judge, &search->order, &search->half));
+}
+
+/* Extend the order by each command that may come next. */
+static bool try_all(struct search *search)
+{
+	int missing = 0;
+	bool found = false;
+
+	if (search->half_of >= 0 && !search->half_placed) {
+		search->half_placed = true;
+		found = try_with(search, HALF, false);
+		search->half_placed = false;
+	}
+	for (int i = 0; i < search->view->scene->count && !found; i++) {
+		if (search->placed[i])
+			continue;
+		missing++;
+		if (!may_come(search, i) || (search->half_of == i && !search->half_placed))
+			continue;
+		search->placed[i] = true;
+		found = try_with(search, i, was_killed(search->view, i)) ||
+			(may_be_absent(search->view, i) && try_all(search));
+		search->placed[i] = false;
+	}
+	return found || (missing == 0 && complete(search));
+}
+
+static bool explains(struct judge *judge, const struct view *view)
+{
+	struct search search = { .judge = judge, .view = view, .half_of = -1 };
+
+	if (try_all(&search))
+		return true;
+	for (int i = 0; i < judge->scene.count; i++) {
+		search = (struct search){ .judge = judge, .view = view, .half_of = i };
+		if (command_half(&judge->scene.commands[i], &search.half) && try_all(&search))
+			return true;
+	}
+	return false;
+}
+
+/* ipc-recv may take from any of several queues: the order in which they are named is not part of its contract. */
+static struct judge *with_queues_swapped(struct judge *judge)
+{
+	struct scene scene = judge->scene;
+	bool any = false;
+
+	for (int i = 0; i < scene.count; i++)
+		if (strcmp(scene.commands[i].text, "recv @q @r") == 0) {
+			strcpy(scene.commands[i].text, "recv @r @q");
+			any = true;
+		}
+	if (any && !judge->swapped)
+		judge->swapped = judge_new(judge->setting, &scene);
+	return judge->swapped;
+}
+
+bool judge_accepts(struct judge *judge, const struct schedule *schedule,
+		   const struct injection *injection, const struct outcome *outcome)
+{
+	struct view view = { &judge->scene, schedule, injection, outcome };
+
+	if (outcome->hung)
+		return false;
+	return explains(judge, &view) ||
+	       (with_queues_swapped(judge) && explains(judge->swapped, &view));
+}
+
+/* ---- explaining ------------------------------------------------------------------ */
+
+static void print_outcome(const struct scene *scene, const struct outcome *outcome)
+{
+	static const char *const words[] = { "blocked", "killed", "absent" };
+
+	for (int i = 0; i < scene->count; i++) {
+		int status = outcome->processes[i].status;
+
+		if (status == ENDED_ABSENT)
+			continue;
+		printf("#   %c ", 'A' + i);
+		if (status >= ENDED_BLOCKED)
+			printf("%s", words[status - ENDED_BLOCKED]);
+		else
+			printf("%d", status);
+		printf(" \"%.*s\" %.*s\n", (int)strcspn(outcome->processes[i].out, "\n"),
+		       outcome->processes[i].out, (int)strcspn(outcome->processes[i].error, "\n"),
+		       outcome->processes[i].error);
+	}
+	printf("#   held:\n%s#   end:\n%s#   left: %d%s\n", outcome->held, outcome->end,
+	       outcome->left, outcome->hung ? ", and it hung" : "");
+}
+
+void judge_explain(struct judge *judge, const struct schedule *schedule,
+		   const struct outcome *outcome)
+{
+	(void)schedule;
+	printf("# outcome:\n");
+	print_outcome(&judge->scene, outcome);
+	for (int i = 0; i < judge->count; i++) {
+		const struct reference *reference = &judge->references[i];
+
+		printf("# reference:");
+		for (int j = 0; j < reference->order.count; j++)
+			printf(" %c%s", 'A' + reference->order.steps[j].process,
+			       reference->order.steps[j].kill ? "!" : "");
+		putchar('\n');
+		print_outcome(&judge->scene, reference->outcome);
+	}
+}
