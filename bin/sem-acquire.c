@@ -22,7 +22,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,48 +37,12 @@
 #include "sem-verbs.h"
 #include "sem.h"
 
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#endif
-
 /* What the keeper tells of its attempt. */
 struct answer {
 	enum ipcu_result result;
 	char message[sizeof(((struct ipcu_error *)0)->message)];
 	char hint[sizeof(((struct ipcu_error *)0)->hint)];
 };
-
-static int open_process(pid_t pid)
-{
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
-/* Whether FD is readable, of a pidfd: the process has ended; waits at most MILLISECONDS. */
-static bool readable(int fd, int milliseconds)
-{
-	struct pollfd one = { .fd = fd, .events = POLLIN };
-	int ready;
-
-	do
-		ready = poll(&one, 1, milliseconds);
-	while (ready < 0 && errno == EINTR);
-	return ready > 0;
-}
-
-static int no_process(const struct sem_options *options, pid_t pid, int errnum)
-{
-	/* ENOENT, since Linux 6.16, or EINVAL: the number of a thread. */
-	if (errnum == ESRCH || errnum == EINVAL || errnum == ENOENT)
-		return cli_status(&options->common, options->words[0],
-				  ipcu_fail(IPCU_NOT_FOUND, "no process %d: it may have ended",
-					    (int)pid));
-	return cli_status(&options->common, options->words[0],
-			  ipcu_fail_call("pidfd_open", errnum, "cannot watch process %d",
-					 (int)pid));
-}
 
 /* Whether PARENT called us, and has not adopted us: then it is of our session, and no init with groups of its own. */
 static bool is_caller(pid_t parent)
@@ -98,25 +61,26 @@ static enum ipcu_result no_caller(void)
 	return IPCU_NOT_FOUND;
 }
 
-/* The process on whose behalf it is: -P's, or our caller. *OWNER, if not NULL, becomes a pidfd of it. */
-static int find_owner(struct sem_options *options, int *owner)
+/* The process on whose behalf it is: -P's, or our caller. OWNER, if not NULL, is opened. */
+static enum ipcu_result find_owner(struct sem_options *options, struct ipcu_process *owner)
 {
 	bool given = options->pid != 0;
+	enum ipcu_result result;
 
 	if (!given)
 		options->pid = getppid();
 	if (!given && !is_caller(options->pid))
-		return cli_status(&options->common, options->words[0], no_caller());
+		return no_caller();
 	if (!owner)
 		return IPCU_OK;
-	*owner = open_process(options->pid);
-	if (*owner < 0)
-		return no_process(options, options->pid, errno);
-	/* Still our parent: then the number was not given to another one before it was opened. */
+	result = ipcu_process_open(owner, options->pid);
+	if (result != IPCU_OK)
+		return result;
+	/* Still our parent: then the number was not given to another process before it was opened. */
 	if (given || getppid() == options->pid)
 		return IPCU_OK;
-	close(*owner);
-	return cli_status(&options->common, options->words[0], no_caller());
+	ipcu_process_close(owner);
+	return no_caller();
 }
 
 /* ---- the keeper --------------------------------------------------------- */
@@ -131,15 +95,15 @@ static const char *keeper_name(const ipcu_sem *sem, char name[16])
 	return name;
 }
 
-/* Nothing of the script stays open but the two. */
+/* Nothing of the script stays open but the two, of which B may be -1. */
 static void close_all_but(int a, int b)
 {
-	int low = a < b ? a : b, high = a < b ? b : a;
+	int low = b < 0 || a < b ? a : b, high = b < 0 ? a : a < b ? b : a;
 	long end = sysconf(_SC_OPEN_MAX);
 
 #ifdef SYS_close_range
 	if ((low == 0 || syscall(SYS_close_range, 0u, (unsigned)low - 1, 0) == 0) &&
-	    (high == low + 1 ||
+	    (high == low + 1 || high == low ||
 	     syscall(SYS_close_range, (unsigned)low + 1, (unsigned)high - 1, 0) == 0) &&
 	    syscall(SYS_close_range, (unsigned)high + 1, ~0u, 0) == 0)
 		return;
@@ -149,7 +113,7 @@ static void close_all_but(int a, int b)
 			close(fd);
 }
 
-static void become_keeper(const ipcu_sem *sem, int socket, int owner)
+static void become_keeper(const ipcu_sem *sem, int socket, const struct ipcu_process *owner)
 {
 	char name[16];
 	struct sigaction action;
@@ -165,12 +129,12 @@ static void become_keeper(const ipcu_sem *sem, int socket, int owner)
 	if (chdir("/") < 0)
 		_exit(IPCU_SYSTEM);
 	prctl(PR_SET_NAME, keeper_name(sem, name));
-	close_all_but(socket, owner);
+	close_all_but(socket, owner->fd);
 }
 
 __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_options *options,
 					   const struct timespec *deadline, pid_t parent,
-					   int socket, int owner)
+					   int socket, const struct ipcu_process *owner)
 {
 	struct answer answer = { 0 };
 	struct ipcu_hold hold;
@@ -193,8 +157,7 @@ __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_optio
 		_exit(IPCU_SYSTEM);
 	close(socket);
 	ipcu_holders_detach(sem->table);
-	while (!readable(owner, -1))
-		;
+	ipcu_process_wait(owner, -1, -1);
 	_exit(0);
 }
 
@@ -227,20 +190,14 @@ static const struct argp acquire_argp = {
 };
 
 /* The keeper's answer; IPCU_NOT_FOUND: the owner ended first. */
-static enum ipcu_result hear(pid_t pid, int socket, int owner)
+static enum ipcu_result hear(int socket, const struct ipcu_process *owner)
 {
-	struct pollfd fds[2] = { { .fd = socket, .events = POLLIN },
-				 { .fd = owner, .events = POLLIN } };
 	struct answer answer;
 	char go = 'g';
 
-	while (poll(fds, 2, -1) < 0)
-		if (errno != EINTR)
-			return ipcu_fail_call("poll", errno, "cannot wait for the keeper");
-	if (fds[1].revents) {
-		ipcu_fail(IPCU_NOT_FOUND, "process %d, for which to acquire, has ended", (int)pid);
-		return IPCU_NOT_FOUND;
-	}
+	if (ipcu_process_wait(owner, socket, -1))
+		return ipcu_fail(IPCU_NOT_FOUND, "process %d, for which to acquire, has ended",
+				 (int)owner->pid);
 	if (recv(socket, &answer, sizeof(answer), 0) != sizeof(answer))
 		return ipcu_fail(IPCU_SYSTEM, "its keeper has died");
 	if (answer.result == IPCU_NOT_NOW)
@@ -258,7 +215,8 @@ static enum ipcu_result hear(pid_t pid, int socket, int owner)
 }
 
 static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *options,
-				     const struct timespec *deadline, int owner)
+				     const struct timespec *deadline,
+				     const struct ipcu_process *owner)
 {
 	enum ipcu_result result;
 	pid_t keeper, self = getpid();
@@ -275,7 +233,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 		close(ends[0]);
 		return ipcu_fail_call("fork", errno, "cannot start a keeper");
 	}
-	result = hear(options->pid, ends[0], owner);
+	result = hear(ends[0], owner);
 	close(ends[0]);
 	if (result != IPCU_OK) {
 		kill(keeper, SIGKILL);
@@ -291,26 +249,28 @@ int sem_acquire(int argc, char **argv)
 	struct timespec storage;
 	const struct timespec *deadline;
 	ipcu_sem *sem;
-	int owner = -1, status = sem_start(&acquire_argp, argc, argv, &options);
+	struct ipcu_process owner = { .fd = -1 };
+	enum ipcu_result result;
+	int status = sem_start(&acquire_argp, argc, argv, &options);
 
 	if (status || options.common.finished)
 		return status;
 	deadline = cli_deadline(&options.common, &storage);
-	status = find_owner(&options, &owner);
+	status = cli_status(&options.common, options.words[0], find_owner(&options, &owner));
 	if (status)
 		return status;
 	status = sem_open(&sem, &options);
 	if (status)
 		goto out;
 	sem->owner = options.pid;
-	if (readable(owner, 0))
-		status = no_process(&options, options.pid, ESRCH);
+	if (ipcu_process_wait(&owner, -1, 0))
+		result = ipcu_fail(IPCU_NOT_FOUND, "no process %d: it has ended", (int)owner.pid);
 	else
-		status = cli_status(&options.common, options.words[0],
-				    start_keeper(sem, &options, deadline, owner));
+		result = start_keeper(sem, &options, deadline, &owner);
+	status = cli_status(&options.common, options.words[0], result);
 	ipcu_sem_close(sem);
 out:
-	close(owner);
+	ipcu_process_close(&owner);
 	return status;
 }
 
@@ -382,28 +342,27 @@ static enum ipcu_result no_keeper(const struct search *search)
 static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
 {
 	struct search again = { .pid = first->pid };
-	int keeper = open_process(first->found.keeper);
-	enum ipcu_result result = IPCU_OK;
+	struct ipcu_process keeper;
+	enum ipcu_result result = ipcu_process_open(&keeper, first->found.keeper);
 	char name[16];
 
-	if (keeper < 0)
+	if (result == IPCU_NOT_FOUND)
 		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
 				 (int)first->pid);
+	if (result != IPCU_OK)
+		return result;
 	/* The table again, now that its number cannot become another process's. */
 	ipcu_sem_holders(sem, match, &again);
 	if (again.found.keeper != first->found.keeper)
 		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
 				   (int)first->pid);
-	else if (!ipcu_process_named(keeper, keeper_name(sem, name)))
+	else if (!ipcu_process_named(&keeper, keeper_name(sem, name)))
 		result = no_keeper(first);
-	else if (syscall(SYS_pidfd_send_signal, keeper, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-		result = ipcu_fail_call("pidfd_send_signal", errno,
-					"cannot end its keeper, process %d",
-					(int)first->found.keeper);
 	else
-		while (!readable(keeper, -1))
-			;
-	close(keeper);
+		result = ipcu_process_kill(&keeper);
+	if (result == IPCU_OK)
+		ipcu_process_wait(&keeper, -1, -1);
+	ipcu_process_close(&keeper);
 	return result;
 }
 
@@ -421,7 +380,7 @@ static int find_held(ipcu_sem *sem, struct sem_options *options, struct search *
 		result = ipcu_sem_holders(sem, match, search);
 	if (result != IPCU_OK || search->found.keeper)
 		return cli_status(&options->common, options->words[0], result);
-	status = find_owner(options, NULL);
+	status = cli_status(&options->common, options->words[0], find_owner(options, NULL));
 	if (status)
 		return status;
 	*search = (struct search){ .pid = options->pid };

@@ -58,7 +58,66 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacit
 	return proc_is_ours() ? read_any(pid, name, text, capacity) : -1;
 }
 
-/* What we need of /proc/PID/stat. */
+/* ---- time -------------------------------------------------------------------- */
+
+#define NANO 1000000000
+#define FIRST_TIME 0xeffffffau /* the first time namespace of a machine (the kernel's proc_ns.h) */
+
+static uint64_t ticks_per_second(void)
+{
+	static _Atomic long ticks;
+
+	if (!ticks)
+		ticks = sysconf(_SC_CLK_TCK);
+	return (uint64_t)ticks;
+}
+
+/*
+ * The clock since boot of our time namespace is ahead of the machine's by that many ticks, rounded up: what is computed with
+ * it is never later than it was.
+ */
+static int64_t read_time_offset(void)
+{
+	int64_t unit = NANO / (int64_t)ticks_per_second(), offset = 0;
+	struct stat ours;
+	char line[96];
+	FILE *file;
+
+	if (stat("/proc/self/ns/time", &ours) < 0 || ours.st_ino == FIRST_TIME)
+		return 0;
+	file = fopen("/proc/self/timens_offsets", "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		char *at = line + strlen("boottime"), *end;
+
+		if (strncmp(line, "boottime", strlen("boottime")) != 0)
+			continue;
+		offset = strtoll(at, &end, 10) * (int64_t)ticks_per_second();
+		offset += (strtoll(end, NULL, 10) + unit - 1) / unit;
+	}
+	if (file)
+		fclose(file);
+	return offset;
+}
+
+/*
+ * Times are compared between processes, of which each may be in a time namespace of its own. SELF is getpid(): a child may be
+ * in another one than its parent; 0: as it was seen last.
+ */
+static int64_t time_offset(pid_t self)
+{
+	static _Atomic int64_t known;
+	static _Atomic pid_t known_for;
+
+	if (!known_for || (self && known_for != self)) {
+		known = read_time_offset();
+		known_for = self ? self : getpid();
+	}
+	return known;
+}
+
+/* ---- /proc/PID/stat ------------------------------------------------------------ */
+
+/* What we need of it. */
 struct stat_fields {
 	char state;
 	uint64_t flags, threads, start;
@@ -90,7 +149,7 @@ static bool read_stat(pid_t pid, const char *file, struct stat_fields *fields)
 		else if (field + 1 == 20)
 			fields->threads = strtoull(at, NULL, 10);
 	}
-	fields->start = strtoull(at, NULL, 10);
+	fields->start = strtoull(at, NULL, 10) - (uint64_t)time_offset(getpid());
 	return true;
 }
 
@@ -108,7 +167,12 @@ uint64_t ipcu_process_start(pid_t pid)
 	return fields.start;
 }
 
-/* A main thread may have ended while others go on. */
+static bool is_gone(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Whether a thread of PID runs, whose main thread has ended. True if that cannot be told. */
 static bool a_thread_runs(pid_t pid)
 {
 	char path[64];
@@ -119,48 +183,58 @@ static bool a_thread_runs(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	tasks = opendir(path);
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody else reads from this stream */
-	while (tasks && !runs && (task = readdir(tasks))) {
+	if (!tasks)
+		return !is_gone(pid);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread reads from this stream */
+	while (!runs && (task = readdir(tasks))) {
 		snprintf(path, sizeof(path), "task/%.20s/stat", task->d_name);
 		runs = task->d_name[0] != '.' && read_stat(pid, path, &fields) &&
 		       !is_ending(&fields);
 	}
-	if (tasks)
-		closedir(tasks);
+	closedir(tasks);
 	return runs;
+}
+
+static bool has_ended(pid_t pid, const struct stat_fields *fields)
+{
+	return is_ending(fields) && (fields->threads <= 1 || !a_thread_runs(pid));
 }
 
 uint64_t ipcu_process_clock(void)
 {
-	static _Atomic long ticks; /* a second */
 	struct timespec now;
+	uint64_t ticks = ticks_per_second();
 
-	if (!ticks)
-		ticks = sysconf(_SC_CLK_TCK);
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * (uint64_t)ticks +
-	       (uint64_t)now.tv_nsec / (1000000000u / (uint64_t)ticks);
+	return (uint64_t)now.tv_sec * ticks + (uint64_t)now.tv_nsec / (NANO / ticks) -
+	       (uint64_t)time_offset(0);
 }
 
+/*
+ * hidepid= of /proc hides living processes of other users, and any read may fail: then only the kernel's answer that there
+ * is no such process counts.
+ */
 bool ipcu_process_ended(pid_t pid, uint64_t then)
 {
 	struct stat_fields fields;
 
 	if (!read_stat(pid, "stat", &fields))
-		return kill(pid, 0) < 0 && errno == ESRCH;
-	if (fields.start > then)
-		return true;
-	return is_ending(&fields) && (fields.threads <= 1 || !a_thread_runs(pid));
+		return is_gone(pid);
+	return fields.start > then || has_ended(pid, &fields);
 }
 
 bool ipcu_process_lives(pid_t pid, uint64_t start)
 {
-	uint64_t now = ipcu_process_start(pid);
+	struct stat_fields fields;
 
-	if (now)
-		return now == start || start == 0;
-	/* /proc may be mounted with hidepid: only ESRCH is an answer. */
-	return access("/proc/self/stat", R_OK) != 0 && (kill(pid, 0) == 0 || errno != ESRCH);
+	if (pid <= 0) /* as the kernel reports a process of another PID namespace */
+		return true;
+	if (!read_stat(pid, "stat", &fields))
+		return !is_gone(pid);
+	if (has_ended(pid, &fields))
+		return false;
+	/* An odd offset of a time namespace rounds either way. */
+	return !start || (fields.start <= start + 1 && start <= fields.start + 1);
 }
 
 char ipcu_process_state(pid_t pid)
@@ -179,6 +253,7 @@ uint64_t ipcu_process_numbers(pid_t self)
 	struct stat ours;
 
 	if (known_for != self) {
+		time_offset(self);
 		known = stat("/proc/self/ns/pid", &ours) == 0 ? ours.st_ino : 0;
 		known_for = self;
 	}
@@ -195,14 +270,16 @@ bool ipcu_process_left(pid_t pid)
 	       stat(path, &theirs) == 0 && ours.st_ino != theirs.st_ino;
 }
 
-/* The number that the process of PIDFD has where /proc is from; 0 if it cannot be told. */
-static pid_t number_in_proc(int pidfd)
+/* The number in /proc of the process that is open; 0 if it cannot be told. */
+static pid_t number_in_proc(const struct ipcu_process *process)
 {
 	char path[64], line[64];
 	pid_t pid = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	if (process->fd < 0)
+		return proc_is_ours() ? process->pid : 0;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", process->fd);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
 		if (strncmp(line, "Pid:", 4) == 0)
@@ -212,14 +289,24 @@ static pid_t number_in_proc(int pidfd)
 	return pid > 0 ? pid : 0;
 }
 
-bool ipcu_process_named(int pidfd, const char *name)
+bool ipcu_process_named(const struct ipcu_process *process, const char *name)
 {
 	char text[32];
-	pid_t pid = number_in_proc(pidfd);
+	pid_t pid = number_in_proc(process);
 	ssize_t length = pid ? read_any(pid, "comm", text, sizeof(text)) : -1;
 
 	return length > 0 && text[length - 1] == '\n' && strlen(name) == (size_t)length - 1 &&
 	       memcmp(text, name, (size_t)length - 1) == 0;
+}
+
+bool ipcu_process_is_thread(pid_t pid)
+{
+	char text[1024], *group;
+
+	if (read_file(pid, "status", text, sizeof(text)) <= 0)
+		return false;
+	group = strstr(text, "\nTgid:");
+	return group && strtol(group + strlen("\nTgid:"), NULL, 10) != (long)pid;
 }
 
 bool ipcu_process_same_namespace(pid_t pid)

@@ -9,24 +9,54 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "ipcutils.h"
+
 /*
- * When PID started, in clock ticks since boot, 0 if it is gone or a zombie. Together
- * with the number it names a process for good: numbers are used again.
+ * Return when PID started, in clock ticks since boot of the machine, 0 if that cannot be told or it is a zombie. Together
+ * with the number it names a process for good: numbers are used again. Time namespaces make no difference.
  */
 uint64_t ipcu_process_start(pid_t pid);
 
-/* Whether the process that had PID and START still runs. Cannot tell means yes. */
+/* Return true if the process that had PID and START (0: any) still runs, or if that cannot be told. */
 bool ipcu_process_lives(pid_t pid, uint64_t start);
 
-/* Now, in clock ticks since boot, the clock of ipcu_process_start. */
+/* Return the present time on the clock of ipcu_process_start(). A child calls ipcu_process_numbers() before. */
 uint64_t ipcu_process_clock(void);
 
 /*
- * Whether the process that had number PID at the time THEN has run its last instruction: it is
- * gone, a zombie, or on its way out with all its threads, or one that started later has its
- * number. Cannot tell means no.
+ * Return true if the process that had number PID at the time THEN has run its last instruction: it is gone, a zombie, or on
+ * its way out with all its threads, or a process that started later has its number. Return false if that cannot be told.
  */
 bool ipcu_process_ended(pid_t pid, uint64_t then);
+
+/* ---- process-open.c: a process that is watched ---------------------------------- */
+
+struct ipcu_process {
+	int fd; /* a pidfd, -1: there is none */
+	pid_t pid;
+	uint64_t start; /* without a pidfd */
+};
+
+/* Open PID. IPCU_NOT_FOUND: it has ended, or is a thread; IPCU_SYSTEM: it cannot be watched. */
+enum ipcu_result ipcu_process_open(struct ipcu_process *process, pid_t pid);
+void ipcu_process_close(struct ipcu_process *process);
+
+/*
+ * Wait until the process ends, OTHER (-1: none) is readable, or MILLISECONDS have passed (-1: for ever). Return true if it
+ * has ended.
+ */
+bool ipcu_process_wait(const struct ipcu_process *process, int other, int milliseconds);
+
+/* Send SIGKILL to the process. It is no error if it has ended. */
+enum ipcu_result ipcu_process_kill(const struct ipcu_process *process);
+
+/* Return true if the process calls itself NAME, as in /proc/PID/comm; false if that cannot be told. */
+bool ipcu_process_named(const struct ipcu_process *process, const char *name);
+
+/* Return true if PID is the number of a thread that is not the first of its process. */
+bool ipcu_process_is_thread(pid_t pid);
+
+/* ---- looking -------------------------------------------------------------------- */
 
 /* Its state as in ps(1): 'T' stopped, 't' traced, 'S' asleep...; 0 if it is gone. */
 char ipcu_process_state(pid_t pid);
@@ -36,9 +66,6 @@ uint64_t ipcu_process_numbers(pid_t self);
 
 /* Whether PID has surely left our IPC namespace, and with it what it held. Cannot tell means no. */
 bool ipcu_process_left(pid_t pid);
-
-/* Whether the process of PIDFD calls itself NAME, as in /proc/PID/comm. Cannot tell means no. */
-bool ipcu_process_named(int pidfd, const char *name);
 
 /* Whether PID sees the objects that we see. Cannot tell means no, but where nothing can be told, yes. */
 bool ipcu_process_same_namespace(pid_t pid);

@@ -3,11 +3,18 @@
  */
 #include <config.h>
 
+#include <grp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 
 #include "process.h"
 #include "tap.h"
@@ -65,7 +72,7 @@ static void myself(void)
 
 	ok(start > 0 && start <= ipcu_process_clock(), "this process has started");
 	ok(ipcu_process_lives(getpid(), start) && ipcu_process_lives(getpid(), 0), "and lives");
-	ok(!ipcu_process_lives(getpid(), start + 1), "but one that started later does not");
+	ok(!ipcu_process_lives(getpid(), start + 2), "but one that started later does not");
 	ok(!ipcu_process_ended(getpid(), ipcu_process_clock()), "nor has it ended");
 	ok(ipcu_process_ended(getpid(), start - 1), "as one that had its number before has");
 	ipcu_process_command(getpid(), text, sizeof(text));
@@ -103,9 +110,105 @@ static void others(void)
 	ok(ipcu_process_ended(pid, ipcu_process_clock()), "but has when all are gone");
 }
 
+/* ---- namespaces ------------------------------------------------------------- */
+
+/* The exit statuses of a child that looks at its parent. */
+enum { SAME, REFUSED, HIDDEN_NOT, TAKEN_FOR_DEAD, TAKEN_FOR_ENDED };
+
+/* Whether PARENT, which lives, is taken for a living process that started at START and was there at THEN. */
+static int judge(pid_t parent, uint64_t start, uint64_t then)
+{
+	if (!ipcu_process_lives(parent, 0) || !ipcu_process_lives(parent, start))
+		return TAKEN_FOR_DEAD;
+	return ipcu_process_ended(parent, then) ? TAKEN_FOR_ENDED : SAME;
+}
+
+/* Where /proc hides the processes of other users, as another user. */
+static int look_from_hidden(pid_t parent, uint64_t start, uint64_t then, const char *how)
+{
+	char path[64];
+
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", 0, how) < 0 || setgroups(0, NULL) < 0 ||
+	    setgid(1000) < 0 || setuid(1000) < 0)
+		return REFUSED;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)parent);
+	return access(path, R_OK) == 0 ? HIDDEN_NOT : judge(parent, start, then);
+}
+
+/* Where the clock since boot shows another time. */
+static int look_from_another_time(pid_t parent, uint64_t start, uint64_t then, const char *offset)
+{
+	FILE *file = unshare(CLONE_NEWTIME) < 0 ? NULL : fopen("/proc/self/timens_offsets", "w");
+	bool written = file && fprintf(file, "boottime %s\n", offset) > 0;
+	int status = REFUSED;
+	pid_t pid;
+
+	if (!file || fclose(file) != 0 || !written)
+		return REFUSED;
+	pid = fork(); /* which is in it */
+	if (pid == 0)
+		_exit(judge(parent, start, then));
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : REFUSED;
+}
+
+static void from_elsewhere(int (*look)(pid_t, uint64_t, uint64_t, const char *), const char *where,
+			   const char *what)
+{
+	pid_t self = getpid(), pid;
+	uint64_t start = ipcu_process_start(self), then = ipcu_process_clock();
+	int status = 0;
+
+	pid = fork();
+	if (pid == 0)
+		_exit(look(self, start, then, where));
+	waitpid(pid, &status, 0);
+	status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	if (status == REFUSED)
+		printf("ok %d # SKIP no such namespace can be made here: %s\n", ++tap_count, where);
+	else
+		is_number(status, SAME, what);
+}
+
+static void namespaces(void)
+{
+	from_elsewhere(look_from_hidden, "hidepid=1", "who may not be looked at in /proc lives");
+	from_elsewhere(look_from_hidden, "hidepid=2", "who is hidden in /proc lives");
+	from_elsewhere(look_from_another_time, "86400 0", "the clock of a time namespace is ahead");
+	from_elsewhere(look_from_another_time, "86400 1234567",
+		       "... by an odd part of a clock tick");
+	from_elsewhere(look_from_another_time, "-20 0", "... or behind");
+}
+
+/* ---- a process that is open ---------------------------------------------------- */
+
+static void opened(void)
+{
+	struct ipcu_process process;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	is_result(ipcu_process_open(&process, pid), IPCU_OK, "a process is opened");
+	ok(!ipcu_process_wait(&process, -1, 1), "and lives");
+	/* Without a pidfd, as where the calls are refused. */
+	ipcu_process_close(&process);
+	process.start = ipcu_process_start(pid);
+	ok(process.fd < 0 && !ipcu_process_wait(&process, -1, 60), "also without a pidfd");
+	is_result(ipcu_process_kill(&process), IPCU_OK, "it is ended by its number");
+	ok(ipcu_process_wait(&process, -1, -1), "and that is seen, before it is waited for");
+	waitpid(pid, NULL, 0);
+	is_result(ipcu_process_kill(&process), IPCU_OK, "to end it again is no error");
+	is_result(ipcu_process_open(&process, pid), IPCU_NOT_FOUND, "it cannot be opened again");
+}
+
 int main(void)
 {
 	deadline_for_all(60);
+	namespaces();
+	opened();
 	myself();
 	nobody();
 	others();
