@@ -147,36 +147,58 @@ enum ipcu_result ipcu_signal_check(void)
 	struct sigevent event = { .sigev_notify = SIGEV_NONE };
 	timer_t timer;
 
-	if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) == 0)
+		timer_delete(timer);
+	else if (errno != ENOSYS && errno != EPERM)
 		return ipcu_fail_call("timer_create", errno, "cannot wait for several queues");
-	timer_delete(timer);
 	return IPCU_OK;
+}
+
+static void unblock(int signo, sigset_t *old)
+{
+	sigset_t only;
+
+	sigemptyset(&only);
+	sigaddset(&only, signo);
+	pthread_sigmask(SIG_UNBLOCK, &only, old);
+}
+
+/* The timer, or the thread where a sandbox or an old kernel refuses timers. */
+static enum ipcu_result make_timer(struct ipcu_alarm *alarm, int signo,
+				   const struct timespec *deadline)
+{
+	struct sigevent event;
+
+	memset(&event, 0, sizeof(event));
+	event.sigev_notify = SIGEV_THREAD_ID;
+	event.sigev_signo = signo;
+	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) == 0)
+		return IPCU_OK;
+	if (errno != ENOSYS && errno != EPERM)
+		return ipcu_fail_call("timer_create", errno, "cannot wait with a timeout");
+	return ipcu_ringer_start(&alarm->ringer, signo, deadline);
 }
 
 enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespec *deadline)
 {
 	struct itimerspec when = { .it_value = *deadline, .it_interval = { 0, AGAIN_NANOSECONDS } };
-	struct sigevent event;
-	sigset_t only;
+	enum ipcu_result result;
 	int signo = ipcu_signal();
 
 	alarm->armed = false;
+	alarm->ringer = NULL;
 	if (!signo)
 		return ipcu_fail(IPCU_SYSTEM,
 				 "cannot wait with a timeout: every real-time signal is in use");
-	memset(&event, 0, sizeof(event));
-	event.sigev_notify = SIGEV_THREAD_ID;
-	event.sigev_signo = signo;
-	event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) < 0)
-		return ipcu_fail_call("timer_create", errno, "cannot wait with a timeout");
-	sigemptyset(&only);
-	sigaddset(&only, signo);
-	pthread_sigmask(SIG_UNBLOCK, &only, &alarm->old_mask);
+	result = make_timer(alarm, signo, deadline);
+	if (result != IPCU_OK)
+		return result;
+	unblock(signo, &alarm->old_mask);
 	if (when.it_value.tv_sec == 0 && when.it_value.tv_nsec == 0)
 		when.it_value.tv_nsec = 1; /* zero would disarm it */
 	alarm->armed = true;
-	if (timer_settime(alarm->timer, TIMER_ABSTIME, &when, NULL) < 0) {
+	if (!alarm->ringer && timer_settime(alarm->timer, TIMER_ABSTIME, &when, NULL) < 0) {
 		int errnum = errno;
 
 		ipcu_alarm_stop(alarm);
@@ -189,7 +211,10 @@ void ipcu_alarm_stop(struct ipcu_alarm *alarm)
 {
 	if (!alarm->armed)
 		return;
-	timer_delete(alarm->timer);
+	if (alarm->ringer)
+		ipcu_ringer_stop(alarm->ringer);
+	else
+		timer_delete(alarm->timer);
 	pthread_sigmask(SIG_SETMASK, &alarm->old_mask, NULL);
 	alarm->armed = false;
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "ipcutils.h"
+
 bool ipcu_deadline_passed(const struct timespec *deadline);
 
 /* The earlier of A and B, either of which may be NULL, for ever. */
@@ -32,15 +34,23 @@ struct timespec ipcu_deadline_between(const struct timespec *deadline, int64_t l
  */
 struct ipcu_alarm {
 	bool armed;
+	struct ipcu_ringer *ringer; /* alarm-thread.c: where there are no timers */
 	timer_t timer;
 	sigset_t old_mask;
 };
 enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespec *deadline);
 void ipcu_alarm_stop(struct ipcu_alarm *alarm);
 
+/* ---- alarm-thread.c: a thread that does what the timer does ------------------------ */
+
+/* Start a thread that sends SIGNO to this thread from DEADLINE on. IPCU_OK, or why there is none. */
+enum ipcu_result ipcu_ringer_start(struct ipcu_ringer **ringer, int signo,
+				   const struct timespec *deadline);
+void ipcu_ringer_stop(struct ipcu_ringer *ringer);
+
 /*
- * Whether signals can be sent at all: where no more may be pending, the library's own
- * threads could not be woken. IPCU_OK, or IPCU_LIMIT with what to do.
+ * Return IPCU_OK if signals can be sent, or if that cannot be told. IPCU_LIMIT: no more may be pending, so the library's
+ * own threads could not be woken.
  */
 enum ipcu_result ipcu_signal_check(void);
 

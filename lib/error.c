@@ -56,7 +56,8 @@ enum ipcu_result(ipcu_fail_call)(const char *call, int errnum, const char *forma
 	used = strlen(last.message);
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): it knows every number that comes here */
 	why = why ? why : strerror(errnum);
-	snprintf(last.message + used, sizeof(last.message) - used, ": %s", why);
+	snprintf(last.message + used, sizeof(last.message) - used, ": %s%s", why,
+		 *why && why[strlen(why) - 1] == ' ' ? call : "");
 	return last.result;
 }
 

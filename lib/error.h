@@ -35,7 +35,7 @@ enum ipcu_result ipcu_not_now(int errnum);
 /* Make ERROR the last one again, after calls that may have failed for themselves. */
 void ipcu_error_restore(const struct ipcu_error *error);
 
-/* hints.c: what ERRNUM of CALL means. Fills result, may fill why and hint. */
+/* hints.c: what ERRNUM of CALL means. Fills result, may fill why and hint. If why ends with a blank, the call follows. */
 void ipcu_explain(struct ipcu_error *error, const char **why);
 
 #endif

@@ -9,8 +9,9 @@
 #include <time.h>
 
 /*
- * Sleep while the word at WORD is SEEN, at the longest until the CLOCK_MONOTONIC time UNTIL. 0 or an errno:
- * EAGAIN: it was another already; ETIMEDOUT; EINTR. Awake does not mean that it has changed.
+ * Sleep while the word at WORD is SEEN, at the longest until the CLOCK_MONOTONIC time UNTIL. Return 0 or an errno: EAGAIN (the
+ * word was different), ETIMEDOUT or EINTR. Return does not mean that the word has changed. Without the system call, sleep
+ * 50 ms at a time.
  */
 int ipcu_futex_wait(void *word, uint32_t seen, const struct timespec *until);
 

@@ -8,18 +8,24 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "error.h"
 
 /* Arrays, not pointers: each pointer would have to be relocated whenever a command starts. */
 struct meaning {
-	char call[16]; /* "": any */
+	char call[16]; /* "": any; "msg*": all that begin so */
 	int errnum;
 	enum ipcu_result result;
-	char why[64]; /* "": what strerror(3) says */
+	char why[64]; /* "": what strerror(3) says; with a blank at its end, the name of the call follows */
 	char hint[168];
 };
+
+#define NO_IPC_HINT \
+	"it needs a kernel with CONFIG_SYSVIPC, and a sandbox that lets these calls through"
+#define REFUSES "this kernel or a sandbox refuses "
+#define REFUSED_HINT "run it on a kernel, and in a sandbox (seccomp), that lets this call through"
 
 static const struct meaning meanings[] = {
 	{ "msgget", ENOSPC, IPCU_LIMIT, "too many queues",
@@ -46,6 +52,24 @@ static const struct meaning meanings[] = {
 	{ "semop", ERANGE, IPCU_LIMIT, "the value would be over 32767", "" },
 	{ "msgrcv", ENOSYS, IPCU_SYSTEM, "this kernel cannot show a message without taking it",
 	  "looking without taking needs a kernel with CONFIG_CHECKPOINT_RESTORE" },
+	{ "msg*", ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC", NO_IPC_HINT },
+	{ "sem*", ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC", NO_IPC_HINT },
+	{ "shm*", ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC", NO_IPC_HINT },
+	/* The kernel itself refuses these with EACCES; EPERM is a sandbox's. */
+	{ "msgget", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "msgsnd", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "msgrcv", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "semget", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "semop", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "shmget", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "shmat", EPERM, IPCU_SYSTEM, "a sandbox refuses System V IPC", NO_IPC_HINT },
+	{ "eventfd", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
+	{ "fork", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
+	{ "getrandom", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
+	{ "pidfd_open", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
+	{ "pthread_create", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
+	{ "socketpair", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
+	{ "timer_create", EPERM, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
 	{ "pthread_create", EAGAIN, IPCU_LIMIT, "too many processes and threads",
 	  "ulimit -u, kernel.threads-max or pids.max of the control group is reached" },
 	{ "timer_create", EAGAIN, IPCU_LIMIT, "too many timers and pending signals",
@@ -57,16 +81,24 @@ static const struct meaning meanings[] = {
 	{ "", EACCES, IPCU_DENIED, "", "" },
 	{ "", EPERM, IPCU_DENIED, "", "" },
 	{ "", EAGAIN, IPCU_NOT_NOW, "not now", "" },
-	{ "", ENOSYS, IPCU_SYSTEM, "this kernel has no System V IPC",
-	  "it needs a kernel with CONFIG_SYSVIPC, and a sandbox that lets these calls through" },
+	{ "", ENOSYS, IPCU_SYSTEM, REFUSES, REFUSED_HINT },
 };
+
+static bool is_of(const struct meaning *meaning, const char *call)
+{
+	const char *star = strchr(meaning->call, '*');
+
+	if (star)
+		return strncmp(meaning->call, call, (size_t)(star - meaning->call)) == 0;
+	return !meaning->call[0] || strcmp(meaning->call, call) == 0;
+}
 
 void ipcu_explain(struct ipcu_error *error, const char **why)
 {
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
 		const struct meaning *m = &meanings[i];
 
-		if (m->errnum != error->errnum || (m->call[0] && strcmp(m->call, error->call) != 0))
+		if (m->errnum != error->errnum || !is_of(m, error->call))
 			continue;
 		error->result = m->result;
 		*why = m->why[0] ? m->why : NULL;

@@ -1,0 +1,102 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# hostile-machine.bats - calls that a sandbox refuses, clocks and users of other namespaces, a kernel without SEM_UNDO
+
+bats_require_minimum_version 1.5.0
+load ../helper
+
+value_is() {
+	[ "$(ipc-sem get "$1")" = "$2" ]
+}
+
+# refused CALLS ERRNO COMMAND...: run it where each of the calls fails with that errno. LeakSanitizer cannot work under strace.
+refused() {
+	local calls=$1 errno=$2
+	shift 2
+	ASAN_OPTIONS=detect_leaks=0 strace -f -qq -o /dev/null -e inject="$calls":error="$errno" "$@"
+}
+
+@test "acquire and release work without pidfd_open and pidfd_send_signal" {
+	need strace
+	ipc-sem create m
+	local errno owner
+	for errno in ENOSYS EPERM; do
+		background sleep 1000; owner=$!
+		# strace follows the keeper, so it stays until that ends.
+		background refused pidfd_open,pidfd_send_signal $errno ipc-sem acquire -P $owner m
+		until_true value_is m 0
+		refused pidfd_open,pidfd_send_signal $errno ipc-sem release -P $owner m
+		value_is m 1
+		# The keeper sees the end of its owner.
+		background refused pidfd_open $errno ipc-sem acquire -P $owner m
+		until_true value_is m 0
+		kill -KILL $owner
+		until_true value_is m 1
+		# One that has ended, or is none.
+		fails 3 refused pidfd_open $errno ipc-sem acquire -P $owner m
+		[[ $stderr == *"no process $owner"* ]]
+		ipc-sem acquire -P $$ m
+		refused pidfd_send_signal $errno ipc-sem release -P $$ m
+		value_is m 1
+	done
+}
+
+@test "a process that nothing can watch is refused with a clear error" {
+	need strace
+	need_root "a mount namespace without /proc"
+	unshare --mount mount -t tmpfs none /proc || skip "mounts are refused here"
+	ipc-sem create m
+	background sleep 1000
+	# shellcheck disable=SC2016 # expanded there
+	fails 8 refused pidfd_open ENOSYS unshare --mount sh -c 'mount -t tmpfs none /proc && exec "$@"' x ipc-sem acquire -P $! m
+	[[ $stderr == *"cannot watch process $!: this kernel or a sandbox refuses pidfd_open"*"hint: "* ]]
+	[[ $stderr != *"System V"* ]]
+	value_is m 1
+}
+
+@test "a receive ends at its deadline without timer_create" {
+	need strace
+	need_namespace "waits for a name"
+	local errno before
+	ipc-sem create m
+	ipc-send q x
+	ipc-recv q
+	ipc-send q2 x
+	ipc-recv q2
+	for errno in ENOSYS EPERM; do
+		fails 1 refused timer_create $errno timeout -s KILL "$DEADLINE" ipc-recv -t 100ms q
+		fails 1 refused timer_create $errno timeout -s KILL "$DEADLINE" ipc-recv -t 100ms q q2
+		background refused timer_create $errno ipc-recv -t 60s q; receiver=$!
+		until_true test -n "$(pgrep -P $receiver)"
+		ipc-send q there
+		finish $receiver
+	done
+	fails 5 refused timer_create EAGAIN timeout -s KILL "$DEADLINE" ipc-recv -t 100ms q
+	[[ $stderr == *"too many timers and pending signals"* ]]
+}
+
+@test "without futex a wait sleeps, and sees a change" {
+	need strace
+	ipc-shm create -T i32 v
+	local errno before
+	for errno in ENOSYS EPERM; do
+		ipc-shm set v 0
+		strace -f -qq -c -o "$TMP/calls" -e inject=futex:error=$errno ipc-shm wait -t 1s v eq 1 && false
+		[ "$(awk '$NF == "futex" { print $4 }' "$TMP/calls")" -le 50 ]
+		background refused futex $errno ipc-shm wait -t 60s v eq 1; waiter=$!
+		ipc-shm set v 1
+		finish $waiter
+	done
+}
+
+@test "each call that a sandbox refuses is named" {
+	need strace
+	local errno
+	for errno in ENOSYS EPERM; do
+		fails 8 refused shmget,semget,msgget $errno ipc-send --create key:0x7eee x
+		[[ $stderr == *"System V IPC"*"hint: "*sandbox* ]]
+		fails 8 refused eventfd2 $errno ipc-recv -t 1s q1 q2
+		[[ $stderr != *"System V"* && $stderr == *"refuses eventfd"* ]]
+	done
+}
