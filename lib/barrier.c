@@ -88,6 +88,25 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 	return ipcu_identity_init(id, &steps);
 }
 
+static unsigned members(const uint64_t definition[4])
+{
+	return (unsigned)set_size(definition[0]);
+}
+
+static bool may_be_defined(const uint64_t definition[4])
+{
+	return definition[0] >= 1 && definition[0] <= IPCU_PARTIES_MAX;
+}
+
+/* The number of parties follows from the number of members. */
+static bool redefine(struct ipcu_found *found, uint64_t definition[4])
+{
+	unsigned least = (unsigned)set_size(1);
+
+	definition[0] = found->members < least ? 0 : found->members - least + 1;
+	return may_be_defined(definition);
+}
+
 /* Return true if only the open slot's gate is 1, and no value is larger than PARTIES can make it. */
 static bool plausible(struct ipcu_barrier_state *state, uint64_t parties)
 {
@@ -219,6 +238,9 @@ const struct ipcu_kind_ops ipcu_barrier_ops = {
 	.call = "semget",
 	.create = create,
 	.init = init,
+	.redefine = redefine,
+	.members = members,
+	.plausible = may_be_defined,
 	.in_use = in_use,
 	.seal = seal,
 	.describe = describe,

@@ -38,11 +38,14 @@ static void damaged(const struct examination *e, const char *format, ...)
 
 /* ---- records -------------------------------------------------------------- */
 
-static bool is_sane(const struct ipcu_record *record)
+/* Return true if RECORD leads to an object of its kind, whatever the name is: that may be what is damaged. */
+static bool has_object(const struct examination *e, const struct ipcu_record *record)
 {
-	return record->kind > IPCU_KIND_ANY && record->kind <= IPCU_KIND_PIPE &&
-	       (record->state == IPCU_RECORD_LIVE || record->state == IPCU_RECORD_CREATING) &&
-	       record->id >= 0;
+	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
+	struct ipc_perm perm;
+
+	return ipcu_family_stat(ops->family, record->id, &perm) == 0 &&
+	       PERM_KEY(perm) == record->key && perm.cuid == e->registry.owner;
 }
 
 static bool is_alive(struct examination *e, const char *name, const struct ipcu_record *record)
@@ -50,35 +53,33 @@ static bool is_alive(struct examination *e, const char *name, const struct ipcu_
 	struct ipc_perm perm;
 	int id;
 
-	return is_sane(record) && ipcu_object_verify(&e->registry, name, record, &id, &perm);
+	return ipcu_record_is_sane(record) &&
+	       (has_object(e, record) ||
+		ipcu_object_verify(&e->registry, name, record, &id, &perm));
 }
 
-/* An object of the owner's on one of the name's keys that speaks for itself: a queue, or memory. */
+/* An object on one of the keys of NAME that is proven, or memory, which is a plain array. */
 static bool find_object(struct examination *e, const char *name, struct ipcu_record *record)
 {
-	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_MEMORY };
+	struct ipc_perm perm;
 
-	for (unsigned i = 0; i < 2 * IPCU_CANDIDATES; i++) {
-		const struct ipcu_kind_ops *ops = ipcu_kind_ops(kinds[i % 2]);
-		struct ipcu_record found = { .state = IPCU_RECORD_LIVE };
+	if (ipcu_object_recover(&e->registry, name, record, &perm) == IPCU_OK)
+		return true;
+	for (unsigned i = 0; i < IPCU_CANDIDATES; i++) {
+		key_t key = ipcu_name_derive(e->registry.owner, name, i);
+		int id = ipcu_family_get(IPCU_FAMILY_SEGMENT, key);
 		struct shmid_ds segment;
-		struct ipc_perm perm;
 
-		found.key = ipcu_name_derive(e->registry.owner, name, i / 2);
-		found.id = ipcu_family_get(ops->family, found.key);
-		if (found.id < 0 || ipcu_family_stat(ops->family, found.id, &perm) < 0 ||
-		    perm.cuid != e->registry.owner ||
-		    ipcu_registry_has_key(&e->registry, found.key, name))
+		/* With a set on the key it is a companion of that, or nothing of ours. */
+		if (id < 0 || ipcu_stat_segment(id, &segment) < 0 ||
+		    segment.shm_perm.cuid != e->registry.owner ||
+		    ipcu_registry_has_key(&e->registry, key, name) ||
+		    ipcu_family_get(IPCU_FAMILY_SET, key) >= 0)
 			continue;
-		/* With a set on the key it is that one's table of holders. */
-		if (kinds[i % 2] == IPCU_KIND_MEMORY &&
-		    (ipcu_family_get(IPCU_FAMILY_SET, found.key) >= 0 ||
-		     ipcu_stat_segment(found.id, &segment) < 0))
-			continue;
-		found.kind = (int32_t)kinds[i % 2];
-		if (found.kind == IPCU_KIND_MEMORY)
-			found.definition[IPCU_SHM_LENGTH] = segment.shm_segsz;
-		*record = found;
+		*record = (struct ipcu_record){
+			.kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_LIVE, .id = id, .key = key
+		};
+		record->definition[IPCU_SHM_LENGTH] = segment.shm_segsz;
 		return true;
 	}
 	return false;
@@ -153,21 +154,9 @@ static void rename_entry(struct examination *e, uint32_t number, const struct ip
 	if (!e->repair)
 		return;
 	ipcu_damage_bury_others(e, number, REGISTRY_SLOTS);
-	memcpy(entry->name, name, sizeof(name));
-	ipcu_registry_publish(entry, record); /* who is just reading the name reads it again */
+	ipcu_registry_set_name(entry, name);
+	ipcu_registry_publish(entry, record); /* a process that reads the name now reads it again */
 	ipcu_damage_lead_to(e, name, number);
-}
-
-/* Whether NAME can be the name that RECORD was made for: its key says so. */
-static bool is_name_of(const struct examination *e, const char *name,
-		       const struct ipcu_record *record)
-{
-	if (ipcu_name_check(name) != IPCU_OK)
-		return false;
-	for (unsigned i = 0; i < IPCU_CANDIDATES; i++)
-		if (ipcu_name_derive(e->registry.owner, name, i) == record->key)
-			return true;
-	return strncmp(name, "recovered-", 10) == 0 || ipcu_stage_key(record->key);
 }
 
 /* In use, but its name does not lead to it. */
@@ -186,7 +175,7 @@ static void examine_lost(struct examination *e, uint32_t number, const char *nam
 	if (taken && other.id == record->id && other.kind == record->kind) {
 		damaged(e, "%s is there twice", name);
 		forget(e, number);
-	} else if (taken || !is_name_of(e, name, record)) {
+	} else if (taken || !ipcu_record_is_plausible(e->registry.owner, name, record)) {
 		rename_entry(e, number, record);
 	} else {
 		damaged(e, "%s cannot be found by its name", name);
@@ -206,21 +195,21 @@ static void examine_entry(struct examination *e, uint32_t number)
 	e->high = number + 1;
 	slot = ipcu_registry_slot(e->segment, name, &found);
 	if (slot == REGISTRY_SLOTS || atomic_load(&e->segment->index[slot]) != number + 1) {
-		if (is_sane(&record) || restore_record(e, number, name, &record))
+		if (ipcu_record_is_sane(&record) || restore_record(e, number, name, &record))
 			examine_lost(e, number, name, &record);
 		return;
 	}
-	if (ipcu_name_check(name) != IPCU_OK && is_alive(e, name, &record)) {
+	e->names++;
+	if (ipcu_record_is_plausible(e->registry.owner, name, &record) ||
+	    (ipcu_name_check(name) == IPCU_OK && restore_record(e, number, name, &record)))
+		return;
+	e->names--;
+	if (ipcu_record_is_sane(&record) && has_object(e, &record)) {
 		rename_entry(e, number, &record);
 		return;
 	}
-	if (!is_sane(&record) && !restore_record(e, number, name, &record)) {
-		damaged(e, "the record of %s is damaged: it is forgotten, what it led to stays",
-			name);
-		forget(e, number);
-		return;
-	}
-	e->names++;
+	damaged(e, "the record of %s is damaged: it is forgotten, what it led to stays", name);
+	forget(e, number);
 }
 
 /* ---- the header ----------------------------------------------------------- */
@@ -261,7 +250,7 @@ static void examine_magic(struct examination *e)
 	damaged(e, "its magic is wrong: no name can be used");
 	if (!e->repair)
 		return;
-	e->segment->version = REGISTRY_VERSION;
+	atomic_store(&e->segment->version, REGISTRY_VERSION);
 	atomic_store(&e->segment->magic, REGISTRY_MAGIC);
 }
 

@@ -76,6 +76,18 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 	return ipcu_identity_init(id, &steps);
 }
 
+static unsigned members(const uint64_t definition[4])
+{
+	(void)definition;
+	return SIZE;
+}
+
+static bool redefine(struct ipcu_found *found, uint64_t definition[4])
+{
+	(void)definition;
+	return found->members == SIZE;
+}
+
 static bool is_event(int id)
 {
 	struct semid_ds set;
@@ -172,6 +184,8 @@ const struct ipcu_kind_ops ipcu_event_ops = {
 	.call = "semget",
 	.create = create,
 	.init = init,
+	.redefine = redefine,
+	.members = members,
 	.seal = seal,
 	.in_use = in_use,
 	.describe = describe,

@@ -58,30 +58,85 @@ void ipcu_identity_step(struct ipcu_steps *steps, unsigned members,
 		  IPC_NOWAIT);
 }
 
+/* Take the identity out of the last members. False: there is none, or one of a later version. */
+static bool decode(const unsigned short *last, struct ipcu_identity *identity)
+{
+	unsigned mark = last[IDENTITY_MARK];
+
+	identity->kind = (enum ipcu_kind)(mark & KIND_MASK);
+	identity->hash = 0;
+	for (unsigned i = 0; i < HASH_MEMBERS; i++)
+		identity->hash |= (uint64_t)(last[IDENTITY_HASH + i] & MEMBER_MASK)
+				  << i * MEMBER_BITS;
+	identity->detail = last[IDENTITY_DETAIL];
+	identity->registry = last[IDENTITY_REGISTRY];
+	return (mark & MARK_MASK) == MARK &&
+	       (mark & ~MARK_MASK) >> VERSION_SHIFT == IDENTITY_VERSION;
+}
+
+bool ipcu_identity_load(int id, struct ipcu_identity *identity, struct ipcu_members *members)
+{
+	members->values = members->fixed;
+	members->count = 0;
+	if (ipcu_stat_set(id, &members->state) < 0) {
+		errno = errno == EINVAL ? EIDRM : errno;
+		return false;
+	}
+	if (members->state.sem_nsems < IPCU_IDENTITY_MEMBERS) {
+		errno = ENOMSG;
+		return false;
+	}
+	members->count = (unsigned)members->state.sem_nsems;
+	if (members->count > sizeof(members->fixed) / sizeof(members->fixed[0]))
+		members->values = calloc(members->count, sizeof(*members->values));
+	if (!members->values)
+		return false;
+	if (ipcu_set_values(id, &members->state, members->values, members->count) < 0)
+		return false;
+	errno = ENOMSG;
+	return decode(members->values + members->count - IPCU_IDENTITY_MEMBERS, identity);
+}
+
+void ipcu_members_free(struct ipcu_members *members)
+{
+	if (members->values != members->fixed)
+		free(members->values);
+}
+
 bool ipcu_identity_read(int id, struct ipcu_identity *identity, struct semid_ds *state)
 {
-	const unsigned short *values;
-	unsigned short *all;
-	struct semid_ds own;
-	bool found = false;
+	struct ipcu_members members;
+	bool found = ipcu_identity_load(id, identity, &members);
+	int errnum = errno;
 
-	if (!state)
-		state = &own;
-	if (ipcu_stat_set(id, state) < 0 || state->sem_nsems < IPCU_IDENTITY_MEMBERS)
-		return false;
-	all = calloc(state->sem_nsems, sizeof(*all));
-	if (all && ipcu_set_read(id, all, (unsigned)state->sem_nsems, NULL) == 0) {
-		values = all + state->sem_nsems - IPCU_IDENTITY_MEMBERS;
-		identity->kind = (enum ipcu_kind)(values[IDENTITY_MARK] & KIND_MASK);
-		identity->hash = 0;
-		for (unsigned i = 0; i < HASH_MEMBERS; i++)
-			identity->hash |= (uint64_t)values[IDENTITY_HASH + i] << i * MEMBER_BITS;
-		identity->detail = values[IDENTITY_DETAIL];
-		found = (values[IDENTITY_MARK] & MARK_MASK) == MARK &&
-			(values[IDENTITY_MARK] & ~MARK_MASK) >> VERSION_SHIFT == IDENTITY_VERSION;
-	}
-	free(all);
+	if (state)
+		*state = members.state;
+	ipcu_members_free(&members);
+	errno = errnum;
 	return found;
+}
+
+unsigned ipcu_identity_registry(int id)
+{
+	unsigned folded = ((unsigned)id ^ (unsigned)id >> MEMBER_BITS) & MEMBER_MASK;
+
+	return id < 0 ? 0 : folded ? folded : 1;
+}
+
+void ipcu_identity_set_registry(int id, unsigned members, unsigned old, int registry)
+{
+	unsigned member = members - IPCU_IDENTITY_MEMBERS + IDENTITY_REGISTRY;
+	unsigned now = ipcu_identity_registry(registry);
+	struct ipcu_steps steps = { .count = 0 };
+
+	if (now == old)
+		return;
+	if (old)
+		ipcu_step(&steps, member, -(int)old, IPC_NOWAIT);
+	ipcu_step(&steps, member, 0, IPC_NOWAIT);
+	if (now)
+		ipcu_step(&steps, member, (int)now, IPC_NOWAIT);
+	ipcu_steps_do(id, &steps, NULL);
 }
 
 bool ipcu_identity_is(int id, enum ipcu_kind kind, uid_t owner, const char *name)

@@ -14,7 +14,7 @@ enum {
 	IDENTITY_MARK,	     /* the constant mark, the version, the kind */
 	IDENTITY_HASH,	     /* 60 bits of the owner and the name, 15 a member */
 	IDENTITY_DETAIL = 5, /* what the kind needs to know of its definition */
-	IDENTITY_RESERVED,
+	IDENTITY_REGISTRY,   /* which registry lists the name; see ipcu_identity_set_registry() */
 	IPCU_IDENTITY_MEMBERS
 };
 #define IPCU_IDENTITY_DETAIL_MAX 32767u
@@ -23,6 +23,15 @@ struct ipcu_identity {
 	enum ipcu_kind kind;
 	uint64_t hash;
 	unsigned detail;
+	unsigned registry; /* 0: none has listed it */
+};
+
+/* All members of a set at one instant. */
+struct ipcu_members {
+	struct semid_ds state;
+	unsigned count;
+	unsigned short *values; /* of a small set, fixed */
+	unsigned short fixed[64];
 };
 
 /* The identity of the object of KIND that OWNER's NAME leads to. */
@@ -34,11 +43,24 @@ void ipcu_identity_step(struct ipcu_steps *steps, unsigned members,
 			const struct ipcu_identity *identity);
 
 /*
- * Read the identity of set ID, of any number of members. False if it carries none, or is gone. *STATE, if not NULL, is
- * the state of the set. Anyone who may alter the set may have changed it: a caller that relies on it compares owner and
- * key too.
+ * Read set ID, of any number of members, and its identity. False with errno: EACCES if it cannot be read, EIDRM if it is
+ * gone, ENOMSG if it carries no identity; MEMBERS->state is then known unless it is gone. Anyone who may alter the set may
+ * have changed it: a caller that relies on it compares creator and key too. Call ipcu_members_free() in every case.
  */
+bool ipcu_identity_load(int id, struct ipcu_identity *identity, struct ipcu_members *members);
+void ipcu_members_free(struct ipcu_members *members);
+
+/* The same without the members. *STATE, if not NULL, is the state of the set. */
 bool ipcu_identity_read(int id, struct ipcu_identity *identity, struct semid_ds *state);
+
+/*
+ * Record in set ID of MEMBERS members that the registry with segment REGISTRY lists its name; OLD is what IDENTITY_REGISTRY
+ * was. An opener that finds a different registry in force knows so without attaching it. Failure does no harm.
+ */
+void ipcu_identity_set_registry(int id, unsigned members, unsigned old, int registry);
+
+/* What IDENTITY_REGISTRY is for the registry with segment ID, which may be -1. */
+unsigned ipcu_identity_registry(int id);
 
 /* Return true if set ID was created by OWNER and carries the identity of OWNER's NAME as an object of KIND. */
 bool ipcu_identity_is(int id, enum ipcu_kind kind, uid_t owner, const char *name);

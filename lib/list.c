@@ -76,21 +76,34 @@ static enum ipcu_family family_of(const struct ipcu_record *record)
 	return ops ? ops->family : IPCU_FAMILY_QUEUE;
 }
 
-/* What there is to say of a name; record may lead nowhere. */
-static void describe(struct ipcu_info *info, struct ipcu_registry *registry, const char *name,
-		     const struct ipcu_record *record)
+/*
+ * What NAME leads to: by RECORD, which may be NULL, if that is true, else by its keys. *NOW is what its record should
+ * be. IPCU_NOT_FOUND: to nothing; if RECORD is LIVE, a different program has removed the object.
+ */
+static enum ipcu_result resolve(struct ipcu_registry *registry, const char *name,
+				const struct ipcu_record *record, struct ipcu_record *now)
 {
 	struct ipc_perm perm;
 	int id;
 
+	if (!record || !ipcu_object_verify(registry, name, record, &id, &perm))
+		return ipcu_object_recover(registry, name, now, &perm);
+	*now = *record;
+	now->id = id;
+	return IPCU_OK;
+}
+
+/* Describe NAME with RECORD, which leads to an object unless GONE. */
+static void describe(struct ipcu_info *info, struct ipcu_registry *registry, const char *name,
+		     const struct ipcu_record *record, bool gone)
+{
 	memset(info, 0, sizeof(*info));
 	info->name = name;
 	info->kind = (enum ipcu_kind)record->kind;
 	info->owner = info->creator = registry->owner;
 	memcpy(info->definition, record->definition, sizeof(info->definition));
 	info->changed = record->created;
-	if (!ipcu_object_verify(registry, name, record, &id, &perm) ||
-	    !fill(info, family_of(record), id)) {
+	if (gone || !fill(info, family_of(record), record->id)) {
 		info->gone = true;
 		info->id = record->id;
 	}
@@ -98,6 +111,27 @@ static void describe(struct ipcu_info *info, struct ipcu_registry *registry, con
 	info->created = record->created;
 	if (!info->gone && ipcu_kind_ops(info->kind)->describe)
 		ipcu_kind_ops(info->kind)->describe(info);
+}
+
+/*
+ * Describe NAME, whose record is RECORD or NULL. IPCU_NOT_FOUND: there is nothing to list, since the object was never
+ * finished or is not recorded.
+ */
+static enum ipcu_result describe_name(struct ipcu_info *info, struct ipcu_registry *registry,
+				      const char *name, struct ipcu_record *record)
+{
+	struct ipcu_record now;
+	enum ipcu_result result = resolve(registry, name, record, &now);
+
+	if (result == IPCU_OK)
+		describe(info, registry, name, &now, false);
+	else if (record && record->state == IPCU_RECORD_LIVE)
+		describe(info, registry, name, record, true);
+	else
+		return result;
+	if (record && !info->gone)
+		*record = now;
+	return IPCU_OK;
 }
 
 /* ---- all objects -------------------------------------------------------- */
@@ -172,9 +206,8 @@ static enum ipcu_result list_names(uid_t user, ipcu_list_fn fn, void *context, s
 	while (result == IPCU_OK && ipcu_registry_next(&registry, &cursor, name, &record)) {
 		struct ipcu_info info;
 
-		if (record.state != IPCU_RECORD_LIVE)
+		if (describe_name(&info, &registry, name, &record) != IPCU_OK)
 			continue;
-		describe(&info, &registry, name, &record);
 		if (!info.gone && seen &&
 		    (!see(seen, family_of(&record), info.id) || !see_set(seen, &record, user)))
 			result = ipcu_fail_call("malloc", ENOMEM, "cannot list");
@@ -368,12 +401,12 @@ enum ipcu_result ipcu_list_one(const char *typed, ipcu_list_fn fn, void *context
 	if (result != IPCU_OK)
 		return result;
 	result = ipcu_registry_find(&registry, name.name, &record);
-	if (result == IPCU_OK && record.state != IPCU_RECORD_LIVE)
-		result = ipcu_fail(IPCU_NOT_FOUND, "no such object");
-	if (result == IPCU_OK) {
-		describe(&info, &registry, name.name, &record);
+	if (result == IPCU_OK)
+		result = describe_name(&info, &registry, name.name, &record);
+	else if (result == IPCU_NOT_FOUND)
+		result = describe_name(&info, &registry, name.name, NULL);
+	if (result == IPCU_OK)
 		result = fn(&info, context);
-	}
 	ipcu_registry_close(&registry);
 	return result;
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * object.c - from a name to a verified object, created if need be
  *
- * Opening an existing object takes no lock: find the name, ask the kernel for
- * the state of the recorded identifier, compare key and creator. The creator of an
- * object cannot be changed or forged, which makes it the proof of whose
- * namespace it belongs to.
+ * Opening an existing object takes no lock. A semaphore, a barrier and an event prove themselves: the set on the first key
+ * of the name carries the identity of the name and was created by the owner, which cannot be forged (proof.c). Other
+ * objects, and those on another key, are looked up in the registry, and by their keys if that does not list them.
  *
- * Creating takes the registry's lock and goes: record what is about to be made
- * (CREATING), make it exclusively, bring it into its first state, record it as LIVE.
- * A name is visible only in the last step. Who finds CREATING under the lock
- * clears up after a dead creator.
+ * Creating takes the registry lock and looks at all keys first, so that a name never gets a second object. Then: record what
+ * is about to be made (CREATING), make it exclusively, bring it into its first state, record it as LIVE. A process that
+ * holds the lock and finds CREATING has found the work of a dead creator. What is provable of it is completed and used;
+ * nothing is removed that a different program may have created.
  */
 #include <config.h>
 
@@ -22,8 +21,6 @@
 #include "error.h"
 #include "identity.h"
 #include "object.h"
-
-#define REPLACED_MAX 1000 /* how often a name may be given to another object while we look */
 
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 {
@@ -54,38 +51,22 @@ const char *ipcu_kind_phrase(enum ipcu_kind kind)
 	return (unsigned)kind < sizeof(phrases) / sizeof(phrases[0]) ? phrases[kind] : phrases[0];
 }
 
-enum ipcu_result ipcu_object_denied(const struct ipcu_object *object, const char *call,
-				    const char *doing)
+enum ipcu_result ipcu_denied(const struct ipc_perm *perm, const char *call, const char *doing)
 {
 	ipcu_fail_call(call, EACCES, "%s", doing);
 	ipcu_hint("it belongs to user %lu and group %lu, mode %03o; you are user %lu",
-		  (unsigned long)object->perm.uid, (unsigned long)object->perm.gid,
-		  (unsigned)object->perm.mode & 0777, (unsigned long)geteuid());
+		  (unsigned long)perm->uid, (unsigned long)perm->gid, (unsigned)perm->mode & 0777,
+		  (unsigned long)geteuid());
 	return IPCU_DENIED;
 }
 
-/* ---- verifying ---------------------------------------------------------- */
-
-bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
-			const struct ipcu_record *record, int *id, struct ipc_perm *perm)
+enum ipcu_result ipcu_object_denied(const struct ipcu_object *object, const char *call,
+				    const char *doing)
 {
-	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
-	uint64_t definition[4];
-
-	if (!ops || record->state != IPCU_RECORD_LIVE)
-		return false;
-	if (ipcu_family_stat(ops->family, record->id, perm) == 0 &&
-	    PERM_KEY(*perm) == record->key && perm->cuid == registry->owner) {
-		*id = record->id;
-		return true;
-	}
-	/* Made anew on the same key by a program that was told the key? */
-	memcpy(definition, record->definition, sizeof(definition));
-	*id = ipcu_family_get(ops->family, record->key);
-	return *id >= 0 && ipcu_family_stat(ops->family, *id, perm) == 0 &&
-	       perm->cuid == registry->owner && ops->adopt && ops->adopt(*id, definition) &&
-	       !ipcu_registry_has_key(registry, record->key, name);
+	return ipcu_denied(&object->perm, call, doing);
 }
+
+/* ---- opening what exists ---------------------------------------------- */
 
 static enum ipcu_result wrong_kind(const struct ipcu_kind_ops *ops, int kind)
 {
@@ -96,40 +77,74 @@ static enum ipcu_result wrong_kind(const struct ipcu_kind_ops *ops, int kind)
 	return IPCU_CONFLICT;
 }
 
-/*
- * Look NAME up in an attached registry. IPCU_NOT_FOUND also when the
- * object has vanished; then *VANISHED is set.
- */
-static enum ipcu_result look_up(struct ipcu_object *object, struct ipcu_registry *registry,
-				bool *vanished)
+/* OBJECT is what RECORD leads to, of the kind that the caller wants. */
+static enum ipcu_result use(struct ipcu_object *object, const struct ipcu_record *record,
+			    const struct ipc_perm *perm)
 {
-	struct ipcu_record record, again;
-	enum ipcu_result result = ipcu_registry_find(registry, object->name, &record);
-	bool there = false;
-
-	*vanished = false;
-	for (int attempt = 0; result == IPCU_OK && attempt < REPLACED_MAX; attempt++) {
-		there = ipcu_object_verify(registry, object->name, &record, &object->id,
-					   &object->perm);
-		if (there && object->id == record.id)
-			break;
-		/* Vanished, or made anew on its key; or its name was just given to another one. */
-		result = ipcu_registry_find(registry, object->name, &again);
-		if (result == IPCU_OK && memcmp(&record, &again, sizeof(record)) == 0)
-			break;
-		record = again;
-	}
-	if (result != IPCU_OK)
-		return result;
-	if (!there) {
-		*vanished = true;
-		return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
-	}
-	if (record.kind != (int32_t)object->ops->kind)
-		return wrong_kind(object->ops, record.kind);
-	object->key = record.key;
-	memcpy(object->definition, record.definition, sizeof(object->definition));
+	if (record->kind != (int32_t)object->ops->kind)
+		return wrong_kind(object->ops, record->kind);
+	object->id = record->id;
+	object->key = record->key;
+	object->perm = *perm;
+	memcpy(object->definition, record->definition, sizeof(object->definition));
 	return IPCU_OK;
+}
+
+static enum ipcu_result look_up(struct ipcu_object *object, struct ipcu_registry *registry,
+				bool *recorded)
+{
+	struct ipcu_record record;
+	struct ipc_perm perm;
+	enum ipcu_result result =
+		ipcu_object_find(registry, object->name, &record, &perm, recorded);
+
+	return result == IPCU_OK ? use(object, &record, &perm) : result;
+}
+
+/* ---- listing a name again ------------------------------------------------ */
+
+/* Record in the set of an object that REGISTRY lists it. Other kinds are always looked up there. */
+static void mark_listed(const struct ipcu_object *object, const struct ipcu_registry *registry)
+{
+	struct ipcu_identity identity;
+	struct semid_ds state;
+
+	if (object->ops->family == IPCU_FAMILY_SET && registry->segment &&
+	    ipcu_identity_read(object->id, &identity, &state))
+		ipcu_identity_set_registry(object->id, (unsigned)state.sem_nsems, identity.registry,
+					   registry->id);
+}
+
+/* Caller holds the registry lock. */
+static void list_locked(struct ipcu_registry *registry, const struct ipcu_object *object)
+{
+	struct ipcu_record record;
+	struct ipc_perm perm;
+	bool recorded;
+
+	if (ipcu_object_find(registry, object->name, &record, &perm, &recorded) != IPCU_OK ||
+	    record.id != object->id || record.kind != (int32_t)object->ops->kind)
+		return;
+	if (recorded || ipcu_registry_put(registry, object->name, &record) == IPCU_OK)
+		mark_listed(object, registry);
+}
+
+/*
+ * The registry does not list OBJECT: a cleanup removed it, or the creator of the object died. Add it for its owner, unless
+ * another process has the lock: the object can be used without, and the next opener tries again.
+ */
+static void list_again(const struct ipcu_object *object)
+{
+	struct ipcu_error error = *ipcu_last_error();
+	struct ipcu_registry registry;
+
+	if (object->owner == geteuid() &&
+	    ipcu_registry_open_until(&registry, object->owner, true, &ipcu_registry_no_wait) ==
+		    IPCU_OK) {
+		list_locked(&registry, object);
+		ipcu_registry_unlock_close(&registry);
+	}
+	ipcu_error_restore(&error);
 }
 
 /* ---- creating ----------------------------------------------------------- */
@@ -137,98 +152,148 @@ static enum ipcu_result look_up(struct ipcu_object *object, struct ipcu_registry
 struct attempt {
 	struct ipcu_registry *registry;
 	struct ipcu_record record;
+	struct ipcu_record dead; /* what a creator that died was about to make, or all zero */
 	int flags;
-	uid_t squatter; /* who holds the first key, if it is not the owner */
+	uid_t squatter; /* the creator of what has the first key, if it is not the owner */
 };
+
+/*
+ * A creator that was killed between semget and its first semop left a set that is all zero and was never used, on the key
+ * that it had recorded. Return its identifier, or -1 if RECORD, of the CREATING state, leads to none.
+ */
+static int untouched_set(uid_t owner, const struct ipcu_record *record)
+{
+	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
+	struct semid_ds state;
+	int id;
+
+	if (record->state != IPCU_RECORD_CREATING || !ops || !ops->members)
+		return -1;
+	id = ipcu_family_get(IPCU_FAMILY_SET, record->key);
+	if (id < 0 || ipcu_stat_set(id, &state) < 0 || state.sem_perm.cuid != owner ||
+	    state.sem_otime != 0 || state.sem_nsems != ops->members(record->definition))
+		return -1;
+	return id;
+}
+
+/* Remove what an untouched set is, after one step has made it ours: it fails if any program has used the set. */
+static void discard_untouched(uid_t owner, const char *name, const struct ipcu_record *record)
+{
+	struct ipcu_object object = { .owner = owner, .id = untouched_set(owner, record) };
+
+	if (object.id < 0)
+		return;
+	object.ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
+	strcpy(object.name, name);
+	if (object.ops->init(&object, object.id, record->definition) == IPCU_OK)
+		ipcu_family_remove(IPCU_FAMILY_SET, object.id);
+}
+
+/* Caller holds the registry lock; RECORD leads to no object. Remove what is proven to belong to it. */
+static void clear_up(struct ipcu_registry *registry, const char *name,
+		     const struct ipcu_record *record)
+{
+	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
+
+	discard_untouched(registry->owner, name, record);
+	if (ops && ops->remove)
+		ops->remove(registry->owner, name, record, true);
+}
 
 void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name)
 {
 	struct ipcu_record record;
-	const struct ipcu_kind_ops *ops;
-	struct ipc_perm perm;
-	int id;
 
 	if (ipcu_registry_find(registry, name, &record) != IPCU_OK)
 		return;
-	ops = ipcu_kind_ops((enum ipcu_kind)record.kind);
-	if (record.state == IPCU_RECORD_CREATING && ops) {
-		id = ipcu_family_get(ops->family, record.key);
-		if (id >= 0 && ipcu_family_stat(ops->family, id, &perm) == 0 &&
-		    perm.cuid == registry->owner &&
-		    (ipcu_family_fresh(ops->family, id, record.creator) ||
-		     (ops->family == IPCU_FAMILY_SET &&
-		      ipcu_identity_is(id, ops->kind, registry->owner, name))))
-			ipcu_family_remove(ops->family, id);
-	}
-	if (ops && ops->remove)
-		ops->remove(registry->owner, name, &record, true);
+	clear_up(registry, name, &record);
 	ipcu_registry_drop(registry, name);
 }
 
 /* Remove what make_on() created: the object, unless ID is -1, and what was prepared for it. */
 static void unmake(struct ipcu_object *object, const struct ipcu_record *record, int id)
 {
+	struct ipcu_error error = *ipcu_last_error();
+
 	if (id >= 0 && object->created)
 		ipcu_family_remove(object->ops->family, id);
 	if (object->ops->remove)
 		object->ops->remove(object->owner, object->name, record, true);
 	object->created = false;
+	ipcu_error_restore(&error);
 }
 
 /*
- * Make the object on one key. IPCU_CONFLICT: the key is taken, try the next.
+ * An object has the key of RECORD already. IPCU_OK: it serves, and *ID is its identifier; IPCU_CONFLICT: it is a different
+ * program's, try the next key.
  */
-static enum ipcu_result make_on(struct ipcu_object *object, struct attempt *attempt, key_t key)
+static enum ipcu_result take_over(struct ipcu_object *object, struct attempt *attempt, int *id)
 {
 	const struct ipcu_kind_ops *ops = object->ops;
 	struct ipcu_record *record = &attempt->record;
+
+	*id = ipcu_family_get(ops->family, record->key);
+	if (*id < 0 || ipcu_family_stat(ops->family, *id, &object->perm) < 0)
+		return IPCU_CONFLICT;
+	if (object->perm.cuid != object->owner) {
+		if (attempt->squatter == object->owner)
+			attempt->squatter = object->perm.cuid;
+		return IPCU_CONFLICT;
+	}
+	if (attempt->dead.key == record->key &&
+	    untouched_set(object->owner, &attempt->dead) == *id) {
+		enum ipcu_result result = ops->init(object, *id, record->definition);
+
+		object->created = result == IPCU_OK;
+		return result;
+	}
+	if (!ops->adopt || !ops->adopt(*id, record->definition) ||
+	    ipcu_registry_has_key(attempt->registry, record->key, object->name))
+		return IPCU_CONFLICT;
+	return IPCU_OK;
+}
+
+/* Create the object on the key of the record. IPCU_CONFLICT: the key is taken, try the next. */
+static enum ipcu_result create_on(struct ipcu_object *object, struct attempt *attempt, int *id)
+{
+	const struct ipcu_kind_ops *ops = object->ops;
+	struct ipcu_record *record = &attempt->record;
+	enum ipcu_result result = IPCU_OK;
+
+	if (ops->prepare)
+		result = ops->prepare(object, record->key, (mode_t)(attempt->flags & 0777),
+				      record->definition);
+	if (result != IPCU_OK)
+		return result;
+	*id = ops->create(record->key, attempt->flags, record->definition);
+	object->created = *id >= 0;
+	if (*id >= 0)
+		result = ops->init ? ops->init(object, *id, record->definition) : IPCU_OK;
+	else if (errno == EEXIST)
+		result = take_over(object, attempt, id);
+	else
+		result = ipcu_fail_call(ops->call, errno, "cannot create it");
+	if (result != IPCU_OK)
+		unmake(object, record, *id);
+	return result;
+}
+
+/* Record what is about to be made, make it, record that it exists. */
+static enum ipcu_result make_on(struct ipcu_object *object, struct attempt *attempt, key_t key)
+{
+	struct ipcu_record *record = &attempt->record;
 	enum ipcu_result result;
-	int id;
+	int id = -1;
 
 	record->key = key;
 	record->state = IPCU_RECORD_CREATING;
 	result = ipcu_registry_put(attempt->registry, object->name, record);
+	if (result == IPCU_OK)
+		result = create_on(object, attempt, &id);
 	if (result != IPCU_OK)
 		return result;
-
-	if (ops->prepare) {
-		result = ops->prepare(object, key, (mode_t)(attempt->flags & 0777),
-				      record->definition);
-		if (result != IPCU_OK)
-			return result;
-	}
-	object->created = true;
-	id = ops->create(key, attempt->flags, record->definition);
-	if (id < 0 && errno == EEXIST) {
-		unmake(object, record, -1);
-		id = ipcu_family_get(ops->family, key);
-		if (id < 0 || ipcu_family_stat(ops->family, id, &object->perm) < 0)
-			return IPCU_CONFLICT;
-		if (object->perm.cuid != object->owner) {
-			if (attempt->squatter == object->owner)
-				attempt->squatter = object->perm.cuid;
-			return IPCU_CONFLICT;
-		}
-		if (ops->family == IPCU_FAMILY_SET &&
-		    ipcu_identity_is(id, ops->kind, object->owner, object->name))
-			goto made; /* by a creator that was killed before it could record it */
-		if (!ops->adopt || !ops->adopt(id, record->definition) ||
-		    ipcu_registry_has_key(attempt->registry, key, object->name))
-			return IPCU_CONFLICT;
-	} else if (id < 0) {
-		result = ipcu_fail_call(ops->call, errno, "cannot create it");
-		unmake(object, record, -1);
-		return result;
-	} else if (ops->init) {
-		result = ops->init(object, id, record->definition);
-		if (result != IPCU_OK) {
-			unmake(object, record, id);
-			return result;
-		}
-	}
-made:
-	if (ipcu_family_stat(ops->family, id, &object->perm) < 0) {
-		result = ipcu_fail_call(ops->call, errno, "cannot create it");
+	if (ipcu_family_stat(object->ops->family, id, &object->perm) < 0) {
+		result = ipcu_fail_call(object->ops->call, errno, "cannot create it");
 		unmake(object, record, id);
 		return result;
 	}
@@ -236,7 +301,25 @@ made:
 	object->key = key;
 	memcpy(object->definition, record->definition, sizeof(object->definition));
 	record->state = IPCU_RECORD_LIVE;
-	return ipcu_registry_put(attempt->registry, object->name, record);
+	result = ipcu_registry_put(attempt->registry, object->name, record);
+	if (result == IPCU_OK)
+		mark_listed(object, attempt->registry);
+	return result;
+}
+
+/* What is recorded of the name leads to no object: remove what belonged to it, but for a set that can be completed. */
+static void bury_old(struct attempt *attempt, const struct ipcu_object *object)
+{
+	const struct ipcu_kind_ops *ops = object->ops;
+	struct ipcu_record old;
+
+	if (ipcu_registry_find(attempt->registry, object->name, &old) != IPCU_OK)
+		return;
+	if (old.kind == (int32_t)ops->kind && untouched_set(object->owner, &old) >= 0 &&
+	    ops->members(old.definition) == ops->members(attempt->record.definition))
+		attempt->dead = old;
+	else
+		clear_up(attempt->registry, object->name, &old);
 }
 
 static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *registry,
@@ -251,6 +334,7 @@ static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *r
 	attempt.record.creator = getpid();
 	if (definition)
 		memcpy(attempt.record.definition, definition, sizeof(attempt.record.definition));
+	bury_old(&attempt, object);
 
 	for (unsigned i = 0; i < IPCU_CANDIDATES && result == IPCU_CONFLICT; i++)
 		result =
@@ -271,21 +355,19 @@ void ipcu_object_unmake(struct ipcu_object *object)
 	struct ipcu_error error = *ipcu_last_error();
 	struct ipcu_registry registry;
 	struct ipcu_record record;
+	struct ipc_perm perm;
+	bool recorded;
 
-	if (!object->created || !object->named)
-		return;
-	if (ipcu_registry_open_locked(&registry, object->owner, false) != IPCU_OK) {
-		ipcu_error_restore(&error);
-		return;
+	if (object->created && object->named &&
+	    ipcu_registry_open_any(&registry, object->owner) == IPCU_OK) {
+		if (ipcu_object_find(&registry, object->name, &record, &perm, &recorded) ==
+			    IPCU_OK &&
+		    record.kind == (int32_t)object->ops->kind && record.id == object->id) {
+			unmake(object, &record, object->id);
+			ipcu_registry_drop(&registry, object->name);
+		}
+		ipcu_registry_unlock_close(&registry);
 	}
-	if (ipcu_family_remove(object->ops->family, object->id) == 0 &&
-	    ipcu_registry_find(&registry, object->name, &record) == IPCU_OK &&
-	    record.kind == (int32_t)object->ops->kind && record.id == object->id) {
-		if (object->ops->remove)
-			object->ops->remove(object->owner, object->name, &record, true);
-		ipcu_registry_drop(&registry, object->name);
-	}
-	ipcu_registry_unlock_close(&registry);
 	object->created = false;
 	ipcu_error_restore(&error);
 }
@@ -294,16 +376,22 @@ static enum ipcu_result create(struct ipcu_object *object, const struct ipcu_ope
 			       const uint64_t definition[4])
 {
 	struct ipcu_registry registry;
-	bool vanished;
+	struct ipcu_record record;
+	struct ipc_perm perm;
+	bool recorded;
 	enum ipcu_result result =
 		ipcu_registry_open_until(&registry, object->owner, true, how->deadline);
 
 	if (result != IPCU_OK)
 		return result;
-	result = look_up(object, &registry, &vanished); /* somebody may have been faster */
-	if (result == IPCU_NOT_FOUND) {
-		if (vanished)
-			ipcu_object_clear_up(&registry, object->name);
+	/* Another process may have been faster, or the registry may have lost an object that exists. */
+	result = ipcu_object_find(&registry, object->name, &record, &perm, &recorded);
+	if (result == IPCU_OK) {
+		result = use(object, &record, &perm);
+		if (!recorded && ipcu_registry_put(&registry, object->name, &record) == IPCU_OK &&
+		    result == IPCU_OK)
+			mark_listed(object, &registry);
+	} else if (result == IPCU_NOT_FOUND) {
 		result = make(object, &registry, how->mode, definition);
 	}
 	ipcu_registry_unlock_close(&registry);
@@ -312,17 +400,47 @@ static enum ipcu_result create(struct ipcu_object *object, const struct ipcu_ope
 
 /* ---- opening ------------------------------------------------------------ */
 
+/*
+ * The fast path: a set on the first key that proves to be the object needs no registry. *PROVEN: it is so. The registry
+ * is only asked for its identifier, to learn whether it lists the name.
+ */
+static enum ipcu_result open_set(struct ipcu_object *object, bool *proven)
+{
+	struct ipcu_proven what;
+	struct ipcu_record record;
+	struct ipc_perm perm;
+	key_t key = ipcu_name_derive(object->owner, object->name, 0);
+	enum ipcu_result result;
+
+	*proven = false;
+	if (object->ops->family != IPCU_FAMILY_SET ||
+	    ipcu_prove_set(object->owner, object->name, key, &record, &perm, &what) !=
+		    IPCU_PROOF_OBJECT)
+		return IPCU_NOT_FOUND;
+	*proven = true;
+	result = use(object, &record, &perm);
+	if (result == IPCU_OK && object->owner == geteuid() &&
+	    !ipcu_registry_is_marked(object->owner, what.registry))
+		list_again(object);
+	return result;
+}
+
 static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu_open *how,
 				   const uint64_t definition[4])
 {
 	struct ipcu_registry registry;
-	bool vanished;
-	enum ipcu_result result = ipcu_registry_open(&registry, object->owner);
+	bool proven, recorded;
+	enum ipcu_result result = open_set(object, &proven);
 
+	if (proven)
+		return result;
+	result = ipcu_registry_open(&registry, object->owner);
 	if (result != IPCU_OK)
 		return result;
-	result = look_up(object, &registry, &vanished);
+	result = look_up(object, &registry, &recorded);
 	ipcu_registry_close(&registry);
+	if (result == IPCU_OK && !recorded)
+		list_again(object);
 	if (result != IPCU_NOT_FOUND)
 		return result;
 	if (object->owner != geteuid()) {

@@ -58,6 +58,9 @@ struct ipcu_kind_ops {
 	 */
 	bool (*redefine)(struct ipcu_found *found, uint64_t definition[4]);
 
+	/* How many members the set of an object has; only for kinds that are sets. */
+	unsigned (*members)(const uint64_t definition[4]);
+
 	/* Return true if a record, which its writer chose freely, can have DEFINITION. NULL: all zero. */
 	bool (*plausible)(const uint64_t definition[4]);
 
@@ -121,16 +124,53 @@ enum ipcu_result ipcu_object_open(struct ipcu_object *object, const struct ipcu_
 				  const char *name, const struct ipcu_open *how,
 				  const uint64_t definition[4]);
 
+/* ---- proof.c ------------------------------------------------------------ */
+
+enum ipcu_proof {
+	IPCU_PROOF_NONE,
+	IPCU_PROOF_DENIED, /* a set of the owner's that this process must not read */
+	IPCU_PROOF_OBJECT
+};
+
+/* What else is known of a set that proves an object. */
+struct ipcu_proven {
+	unsigned members, registry; /* identity.h */
+};
+
 /*
- * Whether RECORD still leads to an object of OWNER: by identifier, or by key if
- * it was made anew. Sets *ID and *PERM.
+ * Return IPCU_PROOF_OBJECT if the set on KEY, one of the keys of OWNER's NAME, proves that there is an object of the name,
+ * of any kind: fill in RECORD, PERM and PROVEN.
+ */
+enum ipcu_proof ipcu_prove_set(uid_t owner, const char *name, key_t key, struct ipcu_record *record,
+			       struct ipc_perm *perm, struct ipcu_proven *proven);
+
+/*
+ * Find the object of NAME by its keys alone; REGISTRY may have no segment. IPCU_NOT_FOUND; IPCU_DENIED: a set that may be
+ * the object must not be read.
+ */
+enum ipcu_result ipcu_object_recover(struct ipcu_registry *registry, const char *name,
+				     struct ipcu_record *record, struct ipc_perm *perm);
+
+/*
+ * Return true if RECORD leads to an object of NAME, by identifier, or by key if a different program created it again. Sets
+ * *ID and *PERM.
  */
 bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
 			const struct ipcu_record *record, int *id, struct ipc_perm *perm);
 
 /*
- * With the lock: forget NAME, whose record leads nowhere, and remove what its creator
- * left when it died, if it is surely that.
+ * Find the object of NAME, of any kind: by its record if that is true, else by its keys. *RECORD becomes what the record should
+ * be; *RECORDED: it is so in the registry. Results as for ipcu_object_recover(); IPCU_SYSTEM: the registry is corrupted.
+ */
+enum ipcu_result ipcu_object_find(struct ipcu_registry *registry, const char *name,
+				  struct ipcu_record *record, struct ipc_perm *perm,
+				  bool *recorded);
+
+/* ---- object.c ----------------------------------------------------------- */
+
+/*
+ * Caller holds the registry lock. Forget NAME, whose record leads to no object, and remove its idle companions and what its
+ * creator left when it died, as far as that is proven.
  */
 void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name);
 
@@ -140,7 +180,8 @@ void ipcu_object_clear_up(struct ipcu_registry *registry, const char *name);
  */
 void ipcu_object_unmake(struct ipcu_object *object);
 
-/* "DOING: permission denied" with a hint that says whose it is and its mode. */
+/* "DOING: permission denied" with a hint that states the owner and the mode. */
+enum ipcu_result ipcu_denied(const struct ipc_perm *perm, const char *call, const char *doing);
 enum ipcu_result ipcu_object_denied(const struct ipcu_object *object, const char *call,
 				    const char *doing);
 

@@ -39,6 +39,19 @@ static bool plausible(const uint64_t definition[4])
 	       (rings == 1 || rings == 2);
 }
 
+/* The set says how many rings there are, the segment how large they are. */
+static bool redefine(struct ipcu_found *found, uint64_t definition[4])
+{
+	struct shmid_ds segment;
+
+	if (found->id < 0 || ipcu_stat_segment(found->id, &segment) < 0 ||
+	    segment.shm_segsz < IPCU_PIPE_HEAD || found->detail < 1)
+		return false;
+	definition[IPCU_PIPE_RINGS] = found->detail;
+	definition[IPCU_PIPE_CAPACITY] = (segment.shm_segsz - IPCU_PIPE_HEAD) / found->detail;
+	return plausible(definition) && segment_size(definition) == segment.shm_segsz;
+}
+
 static int create(key_t key, int flags, const uint64_t definition[4])
 {
 	return shmget(key, segment_size(definition), flags);
@@ -146,6 +159,8 @@ const struct ipcu_kind_ops ipcu_pipe_ops = {
 	.call = "shmget",
 	.create = create,
 	.prepare = prepare,
+	.redefine = redefine,
+	.plausible = plausible,
 	.seal = seal,
 	.in_use = in_use,
 	.remove = remove_rest,
@@ -177,11 +192,10 @@ static void remove_all(const ipcu_pipe *pipe)
 	const struct ipcu_object *object = &pipe->object;
 	struct ipcu_registry registry;
 	struct ipcu_record record;
-	enum ipcu_result result = ipcu_registry_open_locked(&registry, object->owner, false);
+	enum ipcu_result result = ipcu_registry_open_any(&registry, object->owner);
 
-	if (result == IPCU_OK || result == IPCU_NOT_FOUND)
-		remove_parts(object->owner, object->name, object->key, object->id, pipe->set);
 	if (result == IPCU_OK) {
+		remove_parts(object->owner, object->name, object->key, object->id, pipe->set);
 		if (ipcu_registry_find(&registry, object->name, &record) == IPCU_OK &&
 		    record.kind == IPCU_KIND_PIPE && record.id == object->id)
 			ipcu_registry_drop(&registry, object->name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * registry-layout.h - the bytes of a registry, for registry.c and who checks it (damage.c)
+ * registry-layout.h - the bytes of a registry, for registry.c, registry-table.c and damage.c
  *
- * registry.c says what they mean and in which order they are written.
+ * registry.c explains what they mean, registry-table.c in which order they are written.
  */
 #ifndef REGISTRY_LAYOUT_H
 #define REGISTRY_LAYOUT_H
@@ -12,7 +12,7 @@
 #include "registry.h"
 
 #define REGISTRY_MAGIC UINT64_C(0x7367657275637069) /* "ipcuregs" */
-#define REGISTRY_VERSION 1
+#define REGISTRY_VERSION 2			    /* 1: sets had no identity */
 #define REGISTRY_SLOTS 65536u
 #define REGISTRY_ENTRIES 32768u
 #define REGISTRY_NAMES_MAX 32000u
@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct ipcu_record) == 64, "the layout is shared between p
 
 struct registry_segment {
 	_Atomic uint64_t magic; /* 0 until the first name */
-	uint32_t version;
+	_Atomic uint32_t version;
 	_Atomic uint32_t lock;	/* semaphore identifier + 1 */
 	_Atomic uint32_t names; /* how many; only a hint for readers */
 	_Atomic uint32_t high;	/* entries from here on were never used */
@@ -43,8 +43,22 @@ _Static_assert(offsetof(struct registry_segment, index) == 4096, "the layout is 
 
 #define REGISTRY_IN_USE UINT64_C(2)
 
+/*
+ * Copy SIZE bytes, a multiple of a word's size, into or out of memory that other processes read or write meanwhile. Each word
+ * is copied as a whole, in no certain order.
+ */
+void ipcu_registry_store(void *shared, const void *from, size_t size);
+void ipcu_registry_load(void *to, const void *shared, size_t size);
+
 /* A consistent copy of entry NUMBER; false if it is not in use. */
 bool ipcu_registry_read_entry(struct registry_segment *segment, uint32_t number,
+			      char name[IPCU_NAME_MAX + 1], struct ipcu_record *record);
+
+/*
+ * The next entry in use that its name leads to, at or after *CURSOR. False at the end, or without a segment. Its record can
+ * be any.
+ */
+bool ipcu_registry_next_entry(struct registry_segment *segment, uint32_t *cursor,
 			      char name[IPCU_NAME_MAX + 1], struct ipcu_record *record);
 
 /* Where the chain of NAME begins. */
@@ -63,6 +77,9 @@ uint32_t ipcu_registry_slot_of_entry(struct registry_segment *segment, const cha
 
 /* Where a new NAME goes: the first tombstone or empty slot of its chain; REGISTRY_SLOTS: nowhere. */
 uint32_t ipcu_registry_vacant_slot(struct registry_segment *segment, const char *name);
+
+/* Caller holds the lock: ENTRY, which is not in use or is published again afterwards, has NAME. */
+void ipcu_registry_set_name(struct registry_entry *entry, const char *name);
 
 /* With the lock: fill the record not in force, then bring it into force with one store. */
 void ipcu_registry_publish(struct registry_entry *entry, const struct ipcu_record *record);

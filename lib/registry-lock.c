@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * registry-lock.c - the lock that writers of a registry hold
  *
- * A semaphore taken with SEM_UNDO, so the kernel unlocks for the dead. The registry names it by identifier:
- * nobody else's semaphore on our key can be taken for it. It is held for microseconds; who cannot get it
- * finds out who holds it and says so.
+ * A semaphore taken with SEM_UNDO, so the kernel releases it if its holder dies. It is found by its key, so that all who
+ * need it find the same one, with or without a registry; the registry then names it by identifier. It is held for
+ * microseconds: a process that cannot get it finds out which one has it and reports that.
+ *
+ * Only the process that holds it removes it. A process that waits for it, or was about to take it, then finds it removed and
+ * starts over, so two processes are never in possession of locks of which both count.
  */
 #include <config.h>
 
@@ -16,8 +19,8 @@
 #include "registry.h"
 #include "sysv.h"
 
-#define LOCK_NANOSECONDS INT64_C(30000000000)
-#define MOMENT_NANOSECONDS INT64_C(1000000000)
+#define TRIES \
+	1000 /* how often the lock may be removed while we take it; no attempt waits after the deadline */
 
 /* Whether semaphore ID is OWNER's, who alone may use it; errno EIDRM if not. */
 static bool is_lock(uid_t owner, int id)
@@ -33,13 +36,18 @@ static bool is_lock(uid_t owner, int id)
 	return false;
 }
 
-/* Make the semaphore on KEY; -1 with errno. */
+/* Create the semaphore on KEY; -1 with errno. */
 static int make_semaphore(uid_t owner, key_t key)
 {
 	struct semid_ds state;
-	int id = semget(key, 1, IPC_CREAT | IPC_EXCL | 0600);
+	int id;
 
-	if (id >= 0 && geteuid() != owner) { /* root, in somebody's namespace */
+	if (geteuid() != owner && geteuid() != 0) {
+		errno = EACCES;
+		return -1;
+	}
+	id = semget(key, 1, IPC_CREAT | IPC_EXCL | 0600);
+	if (id >= 0 && geteuid() != owner) { /* root, in the namespace of a different user */
 		state.sem_perm.uid = owner;
 		state.sem_perm.gid = getegid();
 		state.sem_perm.mode = 0600;
@@ -49,43 +57,53 @@ static int make_semaphore(uid_t owner, key_t key)
 	return id;
 }
 
+/* The owner's semaphore on one of the lock's keys; -1: there is none, and *FREE_KEY is the first free key, or 0. */
+static int find_semaphore(uid_t owner, key_t *free_key)
+{
+	*free_key = 0;
+	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
+		key_t key = ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate);
+		int id = ipcu_family_get(IPCU_FAMILY_SET, key);
+
+		if (id >= 0 && is_lock(owner, id))
+			return id;
+		if (id < 0 && errno == ENOENT && !*free_key)
+			*free_key = key;
+	}
+	return -1;
+}
+
 /*
- * The owner's semaphore on one of the lock's keys, made if need be; -1 with errno. One that goes in the very
- * instant is no reason for the next key: two that come at once must find the same one, or that of the
- * loser would be left behind.
+ * The owner's semaphore, created if need be; -1 with errno. All keys are looked at before one is created: two processes
+ * that come at once must find the same one, though a different program's set may come or go on an earlier key.
  */
 static int lock_semaphore(uid_t owner)
 {
-	unsigned candidate = 0;
+	for (int attempt = 0; attempt < TRIES; attempt++) {
+		key_t key;
+		int id = find_semaphore(owner, &key);
 
-	for (int attempt = 0; candidate < IPCU_CANDIDATES && attempt < 1000; attempt++) {
-		key_t key = ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate);
-		struct semid_ds state;
-		int id = make_semaphore(owner, key);
-
+		if (id >= 0)
+			return id;
+		if (!key)
+			break;
+		id = make_semaphore(owner, key);
 		if (id >= 0 || errno != EEXIST)
 			return id;
-		id = semget(key, 0, 0);
-		if (id >= 0 && is_lock(owner, id))
-			return id;
-		if (id >= 0 ? ipcu_stat_set(id, &state) == 0 : errno != ENOENT)
-			candidate++; /* it is there, and not ours */
 	}
 	errno = EEXIST;
 	return -1;
 }
 
 /* Wait for zero and add one in one step: zero is free, and a new semaphore is zero. */
-static int take(int id, const struct timespec *deadline)
+static int take(int id, const struct timespec *last)
 {
 	struct sembuf ops[2] = { { 0, 0, 0 }, { 0, 1, SEM_UNDO } };
-	struct timespec last =
-		ipcu_deadline_between(deadline, MOMENT_NANOSECONDS, LOCK_NANOSECONDS);
 	struct timespec left;
 	int result;
 
 	do {
-		left = ipcu_deadline_left(&last);
+		left = ipcu_deadline_left(last);
 		result = semtimedop(id, ops, 2, &left);
 	} while (result < 0 && errno == EINTR);
 	return result;
@@ -95,25 +113,34 @@ void ipcu_registry_give(int id)
 {
 	struct sembuf op = { 0, -1, SEM_UNDO | IPC_NOWAIT };
 
-	/* It is ours, so nobody else's undo is wiped. To keep it would stop this very process next time. */
+	/* The lock is ours, so no undo of a different process is wiped. Keeping it would block this very process next time. */
 	if (semop(id, &op, 1) < 0)
 		semctl(id, 0, SETVAL, 0);
 }
 
-/* It is held for microseconds: who holds it now does not run. */
+/* The lock is held for microseconds: its holder does not run now. */
 static enum ipcu_result stuck(int id)
 {
-	ipcu_fail(IPCU_SYSTEM, "the registry of names is locked: process %d does not give it back",
+	ipcu_fail(IPCU_SYSTEM,
+		  "the registry of names is locked by process %d, which does not release it",
 		  semctl(id, 0, GETPID));
 	ipcu_hint(
-		"that process may be stopped: let it go on (kill -CONT) or end it; the lock then comes back by itself");
+		"continue that process if it is stopped (kill -CONT), or end it: either releases the lock");
 	return IPCU_SYSTEM;
 }
 
-enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
-				    const struct timespec *deadline, int *out)
+/* The lock's identifier was found removed: forget it, unless a different one is recorded by now. */
+static void forget(_Atomic uint32_t *word, int id)
 {
-	for (int attempt = 0; attempt < 100; attempt++) {
+	uint32_t known = (uint32_t)id + 1;
+
+	atomic_compare_exchange_strong(word, &known, 0);
+}
+
+enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
+				    const struct timespec *last, int *out)
+{
+	for (int attempt = 0; attempt < TRIES; attempt++) {
 		uint32_t known = atomic_load(word);
 		int id = (int)known - 1;
 
@@ -122,11 +149,10 @@ enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
 			if (id < 0)
 				return ipcu_fail_call("semget", errno,
 						      "cannot create the registry's lock");
-			/* A loser's semaphore has the same key, so it is the same one. */
 			if (!atomic_compare_exchange_strong(word, &known, (uint32_t)id + 1))
 				continue;
 		}
-		if (is_lock(owner, id) && take(id, deadline) == 0) {
+		if (is_lock(owner, id) && take(id, last) == 0) {
 			*out = id;
 			return IPCU_OK;
 		}
@@ -134,9 +160,7 @@ enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
 			return stuck(id);
 		if (errno != EIDRM && errno != EINVAL)
 			return ipcu_fail_call("semop", errno, "cannot lock the registry of names");
-		/* It was removed, with the registry or behind its back. */
-		known = (uint32_t)id + 1;
-		atomic_compare_exchange_strong(word, &known, 0);
+		forget(word, id);
 	}
 	return ipcu_fail(IPCU_SYSTEM,
 			 "cannot lock the registry of names: its lock vanishes again and again");
@@ -145,7 +169,8 @@ enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
 pid_t ipcu_registry_lock_holder(uid_t owner)
 {
 	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
-		int id = semget(ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate), 0, 0);
+		int id = ipcu_family_get(IPCU_FAMILY_SET,
+					 ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate));
 		int holder;
 
 		if (id < 0 || !is_lock(owner, id) || semctl(id, 0, GETVAL) <= 0)
@@ -156,20 +181,28 @@ pid_t ipcu_registry_lock_holder(uid_t owner)
 	return 0;
 }
 
+/*
+ * Remove the lock ID if it is free. It is taken first: a process that took it between a look at its value and the removal
+ * would lose it, and a second process would get a new one.
+ */
+static bool remove_free(int id)
+{
+	static const struct timespec now = { 0, 0 };
+
+	return take(id, &now) == 0 && semctl(id, 0, IPC_RMID) == 0;
+}
+
 bool ipcu_registry_orphan_lock(uid_t owner, bool dry_run)
 {
 	bool found = false;
 
 	for (unsigned candidate = 0; candidate < IPCU_CANDIDATES; candidate++) {
-		int id = semget(ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate), 0, 0);
-		struct semid_ds state;
+		int id = ipcu_family_get(IPCU_FAMILY_SET,
+					 ipcu_name_derive(owner, IPCU_LOCK_NAME, candidate));
 
-		if (id < 0 || ipcu_stat_set(id, &state) < 0 || state.sem_perm.uid != owner ||
-		    semctl(id, 0, GETVAL) != 0)
+		if (id < 0 || !is_lock(owner, id) || semctl(id, 0, GETVAL) != 0)
 			continue;
-		found = true;
-		if (!dry_run)
-			semctl(id, 0, IPC_RMID);
+		found = dry_run || remove_free(id) || found;
 	}
 	return found;
 }

@@ -53,14 +53,35 @@ enum ipcu_result ipcu_registry_open_until(struct ipcu_registry *registry, uid_t 
 /* Attach one to write whose magic may be wrong, and take its lock: nothing in it is to be believed. */
 enum ipcu_result ipcu_registry_open_damaged(struct ipcu_registry *registry, uid_t owner);
 
+/* Take the lock whether or not there is a registry, and attach it if there is one: SEGMENT may be NULL. */
+enum ipcu_result ipcu_registry_open_any(struct ipcu_registry *registry, uid_t owner);
+
+/* As a deadline of ipcu_registry_open_until(): do not wait for the lock at all. */
+extern const struct timespec ipcu_registry_no_wait;
+
+/* Return true if OWNER's registry in force is the one that MARK, of a set's identity, stands for. */
+bool ipcu_registry_is_marked(uid_t owner, unsigned mark);
+
 /* Give the lock back, and remove a registry that holds no name any more. */
 void ipcu_registry_unlock_close(struct ipcu_registry *registry);
+
+/*
+ * Return true if the registry of OWNER can have RECORD for NAME: kind and state exist, the key is one of the name's, the
+ * identifier is one, and the kind can have the definition. Every record that is used has passed this check.
+ */
+bool ipcu_record_is_plausible(uid_t owner, const char *name, const struct ipcu_record *record);
+
+/* The same without the name, which may itself be damaged. */
+bool ipcu_record_is_sane(const struct ipcu_record *record);
+
+/* Return true if NAME is "recovered-KEY", which damage.c calls an object whose name is lost. */
+bool ipcu_name_is_recovered(const char *name, key_t key);
 
 /* Needs no lock. IPCU_NOT_FOUND; IPCU_SYSTEM: the registry is damaged. */
 enum ipcu_result ipcu_registry_find(struct ipcu_registry *registry, const char *name,
 				    struct ipcu_record *record);
 
-/* The next name at or after *CURSOR (start with 0), without the lock. False at the end. */
+/* The next name with a plausible record at or after *CURSOR (start with 0), without the lock. False at the end. */
 bool ipcu_registry_next(struct ipcu_registry *registry, uint32_t *cursor,
 			char name[IPCU_NAME_MAX + 1], struct ipcu_record *record);
 
@@ -83,16 +104,17 @@ enum ipcu_result ipcu_registry_remove_stale(uid_t owner, bool dry_run, bool *fou
 /* ---- registry-lock.c: for the registry itself ------------------------------ */
 
 /*
- * Take the lock of OWNER's registry, whose identifier + 1 is in WORD, or which is made. *OUT is its identifier.
+ * Take the lock of OWNER's registry until LAST. WORD is its identifier + 1, or 0: it is then found or created. *OUT is
+ * its identifier.
  */
 enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
-				    const struct timespec *deadline, int *out);
+				    const struct timespec *last, int *out);
 void ipcu_registry_give(int id);
 
-/* Who holds the lock of OWNER's registry, 0: nobody. Waits for nothing. */
+/* The process that holds the lock of OWNER's registry; 0: none. Waits for nothing. */
 pid_t ipcu_registry_lock_holder(uid_t owner);
 
-/* Whether a lock is there that belongs to no registry; it is removed unless DRY_RUN. */
+/* Return true if there is a free lock without a registry; it is removed unless DRY_RUN. */
 bool ipcu_registry_orphan_lock(uid_t owner, bool dry_run);
 
 #endif

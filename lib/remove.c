@@ -123,15 +123,42 @@ static bool may_remove(const struct ipc_perm *perm)
 	return user == 0 || user == perm->uid || user == perm->cuid;
 }
 
+/* Caller holds the registry lock. Remove OPS' object ID, unless it is in use, in one step with the check. */
+static enum ipcu_result remove_object(const struct ipcu_kind_ops *ops,
+				      const struct ipcu_record *record, const struct ipc_perm *perm,
+				      unsigned flags)
+{
+	enum ipcu_result result = IPCU_OK;
+
+	if (!(flags & IPCU_REMOVE_FORCE))
+		result = check_unused(ops->kind, ops->family, record->id, record);
+	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
+		return result;
+	/* From here on the object cannot come into use until it is gone. */
+	if (!(flags & IPCU_REMOVE_FORCE) && ops->seal && may_remove(perm))
+		result = ops->seal(record->id, record);
+	return result == IPCU_OK ? destroy(ops, ops->family, record->id, perm) : result;
+}
+
+static enum ipcu_result already_removed(struct ipcu_registry *registry, const char *name,
+					unsigned flags)
+{
+	if (!(flags & IPCU_REMOVE_DRY_RUN))
+		ipcu_object_clear_up(registry, name);
+	return ipcu_fail(IPCU_NOT_FOUND, "a different program has already removed it");
+}
+
 static enum ipcu_result remove_named(struct ipcu_registry *registry, const char *name,
 				     enum ipcu_kind kind, unsigned flags)
 {
 	const struct ipcu_kind_ops *ops;
 	struct ipcu_record record;
 	struct ipc_perm perm;
-	enum ipcu_result result = ipcu_registry_find(registry, name, &record);
-	int id;
+	bool recorded;
+	enum ipcu_result result = ipcu_object_find(registry, name, &record, &perm, &recorded);
 
+	if (result == IPCU_NOT_FOUND && ipcu_registry_find(registry, name, &record) == IPCU_OK)
+		return already_removed(registry, name, flags);
 	if (result != IPCU_OK)
 		return result;
 	if (kind != IPCU_KIND_ANY && record.kind != (int32_t)kind)
@@ -140,27 +167,20 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 				 ipcu_kind_phrase(kind));
 	ops = ipcu_kind_ops((enum ipcu_kind)record.kind);
 	/* What a load of memory has under way ends here: its parts are then those of the record. */
-	if (ops == &ipcu_shm_ops && flags & IPCU_REMOVE_FORCE && !(flags & IPCU_REMOVE_DRY_RUN))
-		ipcu_shm_cancel(registry, name, &record);
-	else if (ops == &ipcu_shm_ops)
-		ipcu_shm_settle(registry, name, &record, flags & IPCU_REMOVE_DRY_RUN);
-	if (!ops || !ipcu_object_verify(registry, name, &record, &id, &perm)) {
-		if (!(flags & IPCU_REMOVE_DRY_RUN))
-			ipcu_object_clear_up(registry, name);
-		return ipcu_fail(IPCU_NOT_FOUND, "it was already removed by another program");
+	if (recorded && ops == &ipcu_shm_ops) {
+		int id;
+
+		if (flags & IPCU_REMOVE_FORCE && !(flags & IPCU_REMOVE_DRY_RUN))
+			ipcu_shm_cancel(registry, name, &record);
+		else
+			ipcu_shm_settle(registry, name, &record, flags & IPCU_REMOVE_DRY_RUN);
+		if (!ipcu_object_verify(registry, name, &record, &id, &perm))
+			return already_removed(registry, name, flags);
+		record.id = id;
 	}
-	if (!(flags & IPCU_REMOVE_FORCE))
-		result = check_unused(ops->kind, ops->family, id, &record);
-	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
-		return result;
-	/* From here on the object cannot come into use until it is gone. */
-	if (!(flags & IPCU_REMOVE_FORCE) && ops->seal && may_remove(&perm))
-		result = ops->seal(id, &record);
-	if (result != IPCU_OK)
-		return result;
 	/* Object first: a name without one is noticed, an object without a name would be lost. */
-	result = destroy(ops, ops->family, id, &perm);
-	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
+	result = remove_object(ops, &record, &perm, flags);
+	if (flags & IPCU_REMOVE_DRY_RUN || (result != IPCU_OK && result != IPCU_NOT_FOUND))
 		return result;
 	if (ops->remove)
 		ops->remove(registry->owner, name, &record, false);
@@ -168,22 +188,45 @@ static enum ipcu_result remove_named(struct ipcu_registry *registry, const char 
 	return result;
 }
 
-/* Who may not write the registry may read whether there is something to be removed at all. */
-static enum ipcu_result denied(const struct ipcu_name *name)
+/* Return IPCU_OK if NAME leads to anything that could be removed; it may be read without the lock. */
+static enum ipcu_result find_unlocked(const struct ipcu_name *name)
 {
-	struct ipcu_error error = *ipcu_last_error();
 	struct ipcu_registry registry;
 	struct ipcu_record record;
+	struct ipc_perm perm;
+	bool recorded;
 	enum ipcu_result result = ipcu_registry_open(&registry, name->owner);
 
 	if (result == IPCU_OK)
 		result = ipcu_registry_find(&registry, name->name, &record);
-	ipcu_registry_close(&registry);
 	if (result == IPCU_NOT_FOUND)
-		return result;
+		result = ipcu_object_find(&registry, name->name, &record, &perm, &recorded);
+	ipcu_registry_close(&registry);
+	return result;
+}
+
+/* A process that must not change the names of a user may know whether there is something to be removed at all. */
+static enum ipcu_result denied(const struct ipcu_name *name)
+{
+	struct ipcu_error error = *ipcu_last_error();
+
+	if (find_unlocked(name) == IPCU_NOT_FOUND)
+		return IPCU_NOT_FOUND;
 	ipcu_error_restore(&error);
 	ipcu_hint("only user %lu and root can remove names there", (unsigned long)name->owner);
 	return IPCU_DENIED;
+}
+
+/* Lock the names of the owner of NAME. Without a registry the lock is only created if there is an object to remove. */
+static enum ipcu_result open_registry(struct ipcu_registry *registry, const struct ipcu_name *name)
+{
+	enum ipcu_result result = ipcu_registry_open_locked(registry, name->owner, false);
+
+	if (result == IPCU_NOT_FOUND)
+		result = find_unlocked(name);
+	else
+		return result;
+	return result == IPCU_OK ? ipcu_registry_open_any(registry, name->owner) : result;
 }
 
 enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned flags)
@@ -196,7 +239,7 @@ enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned fl
 		return result;
 	if (name.form != IPCU_NAME_PLAIN)
 		return remove_raw(&name, kind, flags);
-	result = ipcu_registry_open_locked(&registry, name.owner, false);
+	result = open_registry(&registry, &name);
 	if (result != IPCU_OK)
 		return result == IPCU_DENIED ? denied(&name) : result;
 	result = remove_named(&registry, name.name, kind, flags);
@@ -238,40 +281,42 @@ static enum ipcu_result stale_segment(const struct ipcu_info *info, void *contex
 	return IPCU_OK;
 }
 
-/* Names whose object is gone and what dead creators left, with the lock. */
+/* A name whose object exists: what a process that died left of it. NULL: nothing. */
+static const char *stale_parts(struct ipcu_registry *registry, const char *name,
+			       struct ipcu_record *record, bool dry_run)
+{
+	if (record->kind == IPCU_KIND_MEMORY && ipcu_shm_settle(registry, name, record, dry_run))
+		return "the process that loaded it died before it had finished";
+	if (record->kind == IPCU_KIND_PIPE && ipcu_pipe_settle(registry, name, record, dry_run))
+		return "both its ends are gone";
+	return NULL;
+}
+
+/* Caller holds the registry lock. Forget names whose object is gone, with what dead creators left. */
 static void stale_names(struct ipcu_registry *registry, const struct stale *stale)
 {
 	char name[IPCU_NAME_MAX + 1], what[160];
-	struct ipcu_record record;
-	bool dry_run = stale->flags & IPCU_REMOVE_DRY_RUN;
+	struct ipcu_record record, now;
+	bool dry_run = stale->flags & IPCU_REMOVE_DRY_RUN, recorded;
 	struct ipc_perm perm;
 	uint32_t cursor = 0;
-	int id;
 
 	while (ipcu_registry_next(registry, &cursor, name, &record)) {
-		if (ipcu_object_verify(registry, name, &record, &id, &perm)) {
-			const char *why = NULL;
+		enum ipcu_result result = ipcu_object_find(registry, name, &now, &perm, &recorded);
+		const char *why = NULL;
 
-			if (record.kind == IPCU_KIND_MEMORY &&
-			    ipcu_shm_settle(registry, name, &record, dry_run))
-				why = "who loaded it died half-way";
-			else if (record.kind == IPCU_KIND_PIPE &&
-				 ipcu_pipe_settle(registry, name, &record, dry_run))
-				why = "both its ends are gone";
-			if (why) {
-				snprintf(what, sizeof(what), "%s %s: %s",
-					 ipcu_kind_name((enum ipcu_kind)record.kind), name, why);
-				found(stale, what);
-			}
+		if (result == IPCU_OK)
+			why = recorded ? stale_parts(registry, name, &record, dry_run) : NULL;
+		else if (result == IPCU_NOT_FOUND)
+			why = record.state == IPCU_RECORD_CREATING
+				      ? "its creator died before it was ready"
+				      : "the object is gone";
+		if (!why)
 			continue;
-		}
 		snprintf(what, sizeof(what), "%s %s: %s",
-			 ipcu_kind_name((enum ipcu_kind)record.kind), name,
-			 record.state == IPCU_RECORD_CREATING
-				 ? "its creator died before it was ready"
-				 : "the object is gone");
+			 ipcu_kind_name((enum ipcu_kind)record.kind), name, why);
 		found(stale, what);
-		if (!dry_run)
+		if (result == IPCU_NOT_FOUND && !dry_run)
 			ipcu_object_clear_up(registry, name);
 	}
 }

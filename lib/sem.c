@@ -76,6 +76,26 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 	return result;
 }
 
+static unsigned members(const uint64_t definition[4])
+{
+	(void)definition;
+	return SEM_MEMBERS;
+}
+
+static bool plausible(const uint64_t definition[4])
+{
+	return definition[0] >= 1 && definition[0] <= IPCU_SEM_COUNT_MAX;
+}
+
+/* The count is a member, and what it was at first is not needed any more. */
+static bool redefine(struct ipcu_found *found, uint64_t definition[4])
+{
+	if (found->members != SEM_MEMBERS)
+		return false;
+	definition[0] = found->values[SEM_COUNT];
+	return plausible(definition);
+}
+
 struct user_list {
 	char text[160];
 	size_t count;
@@ -143,6 +163,9 @@ const struct ipcu_kind_ops ipcu_sem_ops = {
 	.call = "semget",
 	.create = create,
 	.init = init,
+	.redefine = redefine,
+	.members = members,
+	.plausible = plausible,
 	.in_use = in_use,
 	.remove = ipcu_holders_remove,
 	.describe = describe,

@@ -50,6 +50,20 @@ long ipcu_set_members(int id)
 	return -1;
 }
 
+int ipcu_set_values(int id, const struct semid_ds *state, unsigned short *values, unsigned capacity)
+{
+	if (state->sem_nsems > capacity) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* The number of members of an identifier never changes, and a removed identifier fails. */
+	if (semctl(id, 0, GETALL, (union semun){ .array = values }) == 0)
+		return 0;
+	if (errno == EINVAL)
+		errno = EIDRM;
+	return -1;
+}
+
 int ipcu_set_read(int id, unsigned short *values, unsigned members, struct semid_ds *state)
 {
 	struct semid_ds own;
@@ -65,12 +79,7 @@ int ipcu_set_read(int id, unsigned short *values, unsigned members, struct semid
 		errno = EINVAL;
 		return -1;
 	}
-	/* The number of members of an identifier never changes, and a removed identifier fails. */
-	if (semctl(id, 0, GETALL, (union semun){ .array = values }) == 0)
-		return 0;
-	if (errno == EINVAL)
-		errno = EIDRM;
-	return -1;
+	return ipcu_set_values(id, state, values, members);
 }
 
 int ipcu_stat_segment(int id, struct shmid_ds *state)
@@ -83,6 +92,11 @@ int ipcu_stat_segment(int id, struct shmid_ds *state)
 
 int ipcu_family_get(enum ipcu_family family, key_t key)
 {
+	/* With IPC_PRIVATE the kernel creates a new object, whatever the flags are. */
+	if (key == IPC_PRIVATE) {
+		errno = ENOENT;
+		return -1;
+	}
 	switch (family) {
 	case IPCU_FAMILY_QUEUE:
 		return msgget(key, 0);
@@ -131,23 +145,4 @@ int ipcu_family_remove(enum ipcu_family family, int id)
 		return shmctl(id, IPC_RMID, NULL);
 	}
 	return -1;
-}
-
-bool ipcu_family_fresh(enum ipcu_family family, int id, pid_t creator)
-{
-	struct msqid_ds queue;
-	struct semid_ds set;
-	struct shmid_ds segment;
-
-	switch (family) {
-	case IPCU_FAMILY_QUEUE:
-		return ipcu_stat_queue(id, &queue) == 0 && queue.msg_stime == 0 &&
-		       queue.msg_rtime == 0;
-	case IPCU_FAMILY_SET:
-		return ipcu_stat_set(id, &set) == 0 && set.sem_otime == 0;
-	case IPCU_FAMILY_SEGMENT:
-		return ipcu_stat_segment(id, &segment) == 0 && segment.shm_nattch == 0 &&
-		       segment.shm_cpid == creator;
-	}
-	return false;
 }

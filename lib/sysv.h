@@ -63,10 +63,14 @@ int ipcu_stat_segment(int id, struct shmid_ds *state);
 
 /*
  * Read all values of set ID, which must have MEMBERS members, into VALUES. 0, or -1 with errno: EINVAL if the set has a
- * different number of members, EIDRM if it is gone. *STATE, if not NULL, is its state. This is the only place that reads
+ * different number of members, EIDRM if it is gone. *STATE, if not NULL, is its state. These two are the only functions that read
  * members of a set that another user may have made: GETALL writes as many values as the set has.
  */
 int ipcu_set_read(int id, unsigned short *values, unsigned members, struct semid_ds *state);
+
+/* The same for a set whose STATE is known: read all its values, which must not be more than CAPACITY. */
+int ipcu_set_values(int id, const struct semid_ds *state, unsigned short *values,
+		    unsigned capacity);
 
 /* How many members set ID has; -1 with errno EIDRM: it is gone, not just another one. */
 long ipcu_set_members(int id);
@@ -74,11 +78,9 @@ long ipcu_set_members(int id);
 /* The three families of objects, for what is the same in all. */
 enum ipcu_family { IPCU_FAMILY_QUEUE, IPCU_FAMILY_SET, IPCU_FAMILY_SEGMENT };
 
-int ipcu_family_get(enum ipcu_family family, key_t key); /* an existing one; -1 with errno */
+/* The identifier of an existing object; -1 with errno. No object has key 0, IPC_PRIVATE. */
+int ipcu_family_get(enum ipcu_family family, key_t key);
 int ipcu_family_stat(enum ipcu_family family, int id, struct ipc_perm *perm);
 int ipcu_family_remove(enum ipcu_family family, int id);
-
-/* Whether nobody has used it since process CREATOR made it. */
-bool ipcu_family_fresh(enum ipcu_family family, int id, pid_t creator);
 
 #endif

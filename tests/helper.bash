@@ -98,6 +98,13 @@ scribble() {
 	perl -e 'my $id = shmget(unpack("l", pack "L", hex $ARGV[0]), 0, 0) // die; shmwrite($id, pack("H*", $ARGV[2]), $ARGV[1], length($ARGV[2]) / 2) or die' "$@"
 }
 
+# The bytes of the first key of a name, in hexadecimal, as a registry has them: key_of UID NAME.
+key_of() {
+	perl -Mbigint -e 'my $h = 0xcbf29ce484222325;
+		$h = (($h ^ ord) * 0x100000001b3) % 2**64 for split //, "ipcutils:$ARGV[0]/$ARGV[1]#0";
+		print unpack "H*", pack "L", ((($h >> 32) ^ $h) % 2**31)->numify' "$@"
+}
+
 # Run a command whose file descriptor FD somebody has made non-blocking: nonblocking FD COMMAND...
 nonblocking() {
 	perl -MFcntl -e 'open my $f, "+<&=", shift or die; fcntl($f, F_SETFL, O_NONBLOCK | fcntl($f, F_GETFL, 0)) or die;

@@ -99,9 +99,10 @@ hold() {
 	for command in queue semaphore memory; do ipc-rm -qf -k $command "ftok:$path"; done
 }
 
-# entry REGISTRY NAME: overwrite the name of the first entry, and have the whole index lead to it.
+# entry REGISTRY NAME: give the first entry of user 1000 the name, with a key of it, and have the whole index lead there.
 entry() {
 	local chunk i
+	for i in 0 64; do scribble "$1" $((4096 + 262144 + 72 + i + 4)) "$(key_of 1000 "$2")"; done
 	scribble "$1" $((4096 + 262144 + 8)) "$(printf '%s\0' "$2" | od -An -tx1 -v | tr -d ' \n')"
 	chunk=$(printf '01000000%.0s' {1..8192})
 	for i in 0 1 2 3 4 5 6 7; do scribble "$1" $((4096 + i * 32768)) "$chunk"; done

@@ -123,8 +123,9 @@ $waiter waits ipc-sem run -u 2 s1 -- true" ]
 	as 1000 ipc-send q1 x
 	local registry chunk i
 	registry=$(as 1000 ipc-ls -a -k memory --noheadings -o KEY | xargs)
-	# The name of the first entry, and an index that leads there from everywhere.
+	# The name of the first entry, with a key of that name, and an index that leads there from everywhere.
 	scribble "$registry" $((4096 + 262144 + 8)) 61ff1b2200
+	for i in 0 64; do scribble "$registry" $((4096 + 262144 + 72 + i + 4)) "$(key_of 1000 $'a\xff\x1b"')"; done
 	chunk=$(printf '01000000%.0s' {1..8192})
 	for i in 0 1 2 3 4 5 6 7; do scribble "$registry" $((4096 + i * 32768)) "$chunk"; done
 	ipc-ls -J -a >"$TMP/json"

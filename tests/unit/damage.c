@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "damage.h"
 #include "object.h"
@@ -208,7 +209,9 @@ static void try_leftovers(void)
 
 	make_names();
 	ipcu_registry_open_locked(&registry, geteuid(), false);
+	record.key = ipcu_name_derive(geteuid(), "half-made", 0);
 	ipcu_registry_put(&registry, "half-made", &record);
+	record.key = ipcu_name_derive(geteuid(), "half-gone", 0);
 	ipcu_registry_put(&registry, "half-gone", &record);
 	slot = ipcu_registry_slot(registry.segment, "half-gone", &record);
 	atomic_store(&registry.segment->index[slot], REGISTRY_TOMBSTONE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * object.c - what creators leave when they die, what is in use, and what keeps an object from being removed
+ * object.c - what dead creators leave, what is in use, and what keeps an object from being removed
  *
  * The kill sweeps of tests/fault come by most of this too, with commands.
  */
@@ -7,7 +7,9 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "identity.h"
 #include "queue.h"
 #include "registry.h"
 #include "shm.h"
@@ -30,41 +32,109 @@ static key_t announce(const char *name, enum ipcu_kind kind)
 	return record.key;
 }
 
-static bool is_gone(enum ipcu_family family, int id)
+static bool exists(enum ipcu_family family, int id)
 {
 	struct ipc_perm perm;
 
-	return ipcu_family_stat(family, id, &perm) < 0;
+	return ipcu_family_stat(family, id, &perm) == 0;
+}
+
+/* How many members the set of a name of KIND has. */
+static int members_of(enum ipcu_kind kind)
+{
+	const uint64_t definition[4] = { 3 };
+
+	return (int)ipcu_kind_ops(kind)->members(definition);
+}
+
+/* A creator died between recording a queue and creating it; the queue on the key may be a different program's. */
+static void dead_queue(void)
+{
+	int queue = msgget(announce("dead-q", IPCU_KIND_QUEUE), IPC_CREAT | 0600);
+	ipcu_queue *q;
+
+	is_result(ipcu_queue_open(&q, "dead-q", NULL), IPCU_OK,
+		  "a queue whose creator died is opened");
+	ok(exists(IPCU_FAMILY_QUEUE, queue) && q->object.id == queue,
+	   "it is the one on its key, which nothing has removed");
+	ipcu_queue_close(q);
+	is_result(ipcu_remove("dead-q", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
+/* The set of a creator that died before its first semop is completed if it is surely that. */
+static void dead_sets(void)
+{
+	key_t key = announce("dead-e", IPCU_KIND_EVENT);
+	int set = semget(key, members_of(IPCU_KIND_EVENT), IPC_CREAT | 0600);
+	ipcu_event *e;
+
+	is_result(ipcu_list_one("dead-e", NULL, NULL), IPCU_NOT_FOUND,
+		  "an event that is being created is not listed");
+	is_result(ipcu_event_open(&e, "dead-e", NULL), IPCU_OK,
+		  "an event whose creator died is opened");
+	ok(ipcu_identity_is(set, IPCU_KIND_EVENT, geteuid(), "dead-e"),
+	   "its untouched set was completed");
+	ipcu_event_close(e);
+	is_result(ipcu_remove("dead-e", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	ok(!exists(IPCU_FAMILY_SET, set), "with its set");
+}
+
+/* KEY is recorded for an event by a dead creator. A set there that a different program uses, or can use, stays. */
+static void foreign_set(const char *what, int members, bool use)
+{
+	int set = semget(announce("dead-f", IPCU_KIND_EVENT), members, IPC_CREAT | 0600);
+	struct sembuf op = { 0, 1, 0 };
+	unsigned short values[64] = { 0 };
+	ipcu_event *e;
+
+	if (use)
+		semop(set, &op, 1);
+	if (!ok(ipcu_event_open(&e, "dead-f", NULL) == IPCU_OK, "an event is created beside %s",
+		what))
+		return;
+	ok(exists(IPCU_FAMILY_SET, set) &&
+		   !ipcu_identity_is(set, IPCU_KIND_EVENT, geteuid(), "dead-f"),
+	   "on a different key");
+	ok(semctl(set, 0, GETALL, (union semun){ .array = values }) == 0 && values[0] == use &&
+		   (members == 1 || values[members - 1] == 0),
+	   "%s is as it was", what);
+	ipcu_event_close(e);
+	is_result(ipcu_remove("dead-f", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	semctl(set, 0, IPC_RMID);
+}
+
+static void dead_memory(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 10 };
+	int segment = shmget(announce("dead-m", IPCU_KIND_MEMORY), 1, IPC_CREAT | 0600);
+	ipcu_shm *m;
+
+	is_result(ipcu_shm_open(&m, "dead-m", &layout, NULL), IPCU_OK,
+		  "memory is created beside a segment that is too small");
+	ok(exists(IPCU_FAMILY_SEGMENT, segment), "which stays");
+	ipcu_shm_close(m);
+	is_result(ipcu_remove("dead-m", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	ok(exists(IPCU_FAMILY_SEGMENT, segment), "and still stays");
+	shmctl(segment, IPC_RMID, NULL);
 }
 
 static void dead_creators(void)
 {
-	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 10 };
-	int queue = msgget(announce("dead-q", IPCU_KIND_QUEUE), IPC_CREAT | 0600);
-	int set = semget(announce("dead-e", IPCU_KIND_EVENT), 1, IPC_CREAT | 0600);
-	int segment = shmget(announce("dead-m", IPCU_KIND_MEMORY), 1, IPC_CREAT | 0600);
-	ipcu_queue *q;
-	ipcu_event *e;
-	ipcu_shm *m;
+	int members = members_of(IPCU_KIND_EVENT);
 
-	is_result(ipcu_list_one("dead-q", NULL, NULL), IPCU_NOT_FOUND,
-		  "a name that is being made is not there yet");
-	is_result(ipcu_queue_open(&q, "dead-q", NULL), IPCU_OK,
-		  "a queue whose creator died is made anew");
-	ok(is_gone(IPCU_FAMILY_QUEUE, queue), "and what it left is gone");
-	is_result(ipcu_event_open(&e, "dead-e", NULL), IPCU_OK, "so is an event");
-	ok(is_gone(IPCU_FAMILY_SET, set), "and its set");
-	is_result(ipcu_shm_open(&m, "dead-m", &layout, NULL), IPCU_OK, "and memory");
-	ok(is_gone(IPCU_FAMILY_SEGMENT, segment), "and its segment");
-	ipcu_shm_close(m);
-	ipcu_event_close(e);
-	ipcu_queue_close(q);
-	is_result(ipcu_remove("dead-q", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
-	is_result(ipcu_remove("dead-e", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
-	is_result(ipcu_remove("dead-m", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+	dead_queue();
+	dead_sets();
+	foreign_set("a set of a different size", 1, false);
+	foreign_set("a set that is in use", members, true);
+	dead_memory();
+	announce("dead-n", IPCU_KIND_EVENT);
+	semget(ipcu_name_derive(geteuid(), "dead-n", 0), members, IPC_CREAT | 0600);
+	is_result(ipcu_remove_stale(0, 0, NULL, NULL), IPCU_OK,
+		  "--stale removes what a dead creator left");
+	ok(semget(ipcu_name_derive(geteuid(), "dead-n", 0), 0, 0) < 0, "its untouched set");
 }
 
-/* Somebody has used it: then it may be another program's, and is left alone. */
+/* Messages that were sent before the name was used are not lost. */
 static void used_meanwhile(void)
 {
 	struct {
@@ -77,9 +147,9 @@ static void used_meanwhile(void)
 
 	msgsnd(queue, &message, 1, 0);
 	is_result(ipcu_queue_open(&q, "used", NULL), IPCU_OK,
-		  "one that was used meanwhile is adopted");
+		  "a queue that was used meanwhile is adopted");
 	ok(ipcu_queue_status(q, &info) == IPCU_OK && info.messages == 1 &&
-		   !is_gone(IPCU_FAMILY_QUEUE, queue),
+		   exists(IPCU_FAMILY_QUEUE, queue),
 	   "with what is in it");
 	ipcu_queue_close(q);
 	is_result(ipcu_remove("used", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
@@ -151,8 +221,8 @@ static void stray_lock(void)
 	ok(set >= 0 && own >= 0 && set != own, "whose record names a foreign set");
 	ipcu_shm_close(shm);
 	is_result(ipcu_remove("locked", IPCU_KIND_ANY, 0), IPCU_OK, "is removed");
-	ok(is_gone(IPCU_FAMILY_SET, own), "with its own set, found by its identity");
-	ok(!is_gone(IPCU_FAMILY_SET, set), "and not with the foreign one");
+	ok(!exists(IPCU_FAMILY_SET, own), "with its own set, found by its identity");
+	ok(exists(IPCU_FAMILY_SET, set), "and not with the foreign one");
 	semctl(set, 0, IPC_RMID);
 }
 
