@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: MIT
  * pipe-ring.c - bytes through a ring in shared memory, and sleeping at either side of it
  *
- * One writes, one reads, so each position has one writer, and no lock is needed. Who has nothing to do says that it
- * sleeps, looks once more, and sleeps on the other's position. Who moves its own position looks then whether the other
- * sleeps. Both are seq_cst: one of the two sees the other. The model is tests/model/pipe.pml; it found that who wakes
- * a sleeper must not also forget it.
+ * One end writes and one end reads, so each position has one writer, and no lock is needed. An end that has nothing to do sets
+ * its "asleep" word, looks once more, and sleeps on the position of its peer. An end that moves its own position then looks
+ * whether the peer is asleep. Both are seq_cst: one of the two sees the other. The model is tests/model/pipe.pml; it found
+ * that an end that wakes a sleeper must not also clear the sleeper's word.
  *
- * A position can advance by no more than the capacity while its reader sleeps, and the capacity is far less than the
- * half word that is slept on can count, so an advance is never taken for none.
+ * Memory order, also on weakly ordered processors:
  *
- * Whether the other end still lives is for its semaphore to say, which the kernel gives back (pipe-ends.c). A sleeper looks
- * at it twice a second; a caller that sleeps elsewhere, in read(2) for one, calls ipcu_pipe_check().
+ *  - The writer stores bytes as plain memory and publishes them by the store to "written", which is a release. The reader loads
+ *    "written", an acquire, before it reads them.
+ *  - The reader publishes by the store to "taken", a release, that it has read bytes. The writer loads "taken", an acquire,
+ *    before it overwrites them. So a writer that publishes twice, or a hundred times, while the reader still reads
+ *    an earlier piece cannot touch that piece: its bytes are not in the room that the writer's last "taken" left.
+ *  - That an end sets "asleep" and then reads a position, while its peer stores the position and then reads "asleep", needs
+ *    more than release and acquire: each stores before it loads. seq_cst orders these four accesses.
  *
- * Nothing the other end can write is believed: its position is read once and must lie within the ring, and our own is
- * kept where it cannot reach.
+ * While its reader sleeps a position can advance by no more than the capacity, which is far less than the
+ * half word that is slept on can count. So an advance is never mistaken for none.
+ *
+ * Whether the peer still lives is recorded by its semaphore, which the kernel takes back (pipe-ends.c). A sleeper looks
+ * at it twice a second; a caller that sleeps elsewhere, for example in read(2), calls ipcu_pipe_check().
+ *
+ * An end believes nothing that the peer can write: it reads the peer's position once and checks that it lies within the
+ * ring, and it keeps its own position where the peer cannot write.
  */
 #include <config.h>
 
@@ -54,13 +64,12 @@ static enum ipcu_result cut(bool writing)
 
 static enum ipcu_result damaged(void)
 {
-	ipcu_fail(IPCU_BROKEN, "the pipe is damaged: the other end claims what cannot be");
-	ipcu_hint(
-		"somebody who may write its memory has changed it; what came through is not the whole");
+	ipcu_fail(IPCU_BROKEN, "the pipe is corrupted: its positions are impossible");
+	ipcu_hint("a process that may write its memory has changed it; the data is incomplete");
 	return IPCU_BROKEN;
 }
 
-/* Wait until POSITION is no longer SEEN. Only the sleeper forgets that it sleeps: who wakes it might do so too late. */
+/* Wait until POSITION is no longer SEEN. Only the sleeper clears ASLEEP: its peer might do so too late. */
 static enum ipcu_result sleep_on(const ipcu_pipe *pipe, _Atomic uint64_t *position, uint64_t seen,
 				 _Atomic uint32_t *asleep, bool writing,
 				 const struct timespec *deadline)
@@ -81,9 +90,9 @@ static enum ipcu_result sleep_on(const ipcu_pipe *pipe, _Atomic uint64_t *positi
 					 ipcu_deadline_earlier(deadline, &look));
 		if (atomic_load(position) != seen)
 			break;
-		/* Also when interrupted: a caller whose timer is faster than our look would never see it. */
+		/* Also when interrupted: with a timer faster than our look, the caller would never see it. */
 		result = ipcu_pipe_other(pipe, &there);
-		/* It may have done its last between our look and its leaving. */
+		/* The peer may have moved its position between our look and its leaving. */
 		if (result == IPCU_OK && !there && atomic_load(position) == seen)
 			result = cut(writing);
 		else if (result == IPCU_OK && there && errnum == EINTR)
@@ -93,14 +102,14 @@ static enum ipcu_result sleep_on(const ipcu_pipe *pipe, _Atomic uint64_t *positi
 	return result;
 }
 
-/* Our position is now POSITION; wake the other one. */
+/* Publish our POSITION and wake the peer. */
 static void advance(_Atomic uint64_t *word, uint64_t position, bool end, _Atomic uint32_t *asleep)
 {
 	atomic_store(word, position * 2 + (end ? ENDED : 0));
 	ipcu_pipe_wake(word, asleep);
 }
 
-/* What can be moved at POSITION without going round the end: never all, for the other end is to work meanwhile. */
+/* The bytes that can be moved at POSITION without wrapping: never all, so that the peer can work meanwhile. */
 static size_t piece(const ipcu_pipe *pipe, uint64_t position, uint64_t available)
 {
 	size_t offset = (size_t)(position % pipe->capacity), most = pipe->capacity / 4;
@@ -112,7 +121,7 @@ static size_t piece(const ipcu_pipe *pipe, uint64_t position, uint64_t available
 
 /* ---- writing -------------------------------------------------------------- */
 
-/* What the reader has not yet taken; IPCU_BROKEN if it claims to have taken more than there was. */
+/* The bytes that the reader has not yet taken; IPCU_BROKEN if it claims to have taken more than were written. */
 static enum ipcu_result in_ring(const ipcu_pipe *pipe, uint64_t taken, uint64_t *used)
 {
 	*used = pipe->written - taken / 2;
@@ -235,7 +244,7 @@ enum ipcu_result ipcu_pipe_read(ipcu_pipe *pipe, void *buffer, size_t size, size
 
 /* ---- the end ---------------------------------------------------------------- */
 
-/* Whether the reader has said that it has all; nothing else it says at the end is of interest. */
+/* Return true if the reader has confirmed that it has everything. */
 static bool acknowledged(const ipcu_pipe *pipe, uint64_t taken)
 {
 	return pipe->ended && taken == pipe->written * 2 + ENDED;

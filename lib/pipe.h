@@ -8,9 +8,9 @@
 
 #include "object.h"
 
-/* What a record's definition says of a pipe. */
+/* The members of a pipe's definition. */
 enum {
-	IPCU_PIPE_CAPACITY, /* bytes that each ring has room for */
+	IPCU_PIPE_CAPACITY, /* of each ring, bytes */
 	IPCU_PIPE_RINGS	    /* 1: from the first end to the second; 2: both ways */
 };
 
@@ -19,18 +19,17 @@ enum {
  * low half of a word, which a sleeper sleeps on, changes with everything that could wake it.
  */
 struct ipcu_pipe_ring {
-	_Alignas(64) _Atomic uint64_t written; /* by the writer alone; + 1: no more will come */
+	_Alignas(64) _Atomic uint64_t written; /* by the writer alone; + 1: the stream has ended */
 	_Atomic uint32_t reader_asleep;	       /* 1: or was */
-	_Alignas(64) _Atomic uint64_t
-		taken; /* by the reader alone; + 1: it has all, and in safety */
+	_Alignas(64) _Atomic uint64_t taken;   /* by the reader alone; + 1: all is processed */
 	_Atomic uint32_t writer_asleep;
 };
 
-/* The first page of the segment; the rings' bytes follow. All zero is that of a new pipe. */
+/* The first page of the segment; the rings' bytes follow. All zero is the head of a new pipe. */
 #define IPCU_PIPE_HEAD 4096
 struct ipcu_pipe_head {
 	struct ipcu_pipe_ring rings[2];
-	/* Of the ends. Only told to people, but for one courtesy in pipe.c. */
+	/* Of the ends. Only for messages, and for the decision of pipe.c whether to wait for the peer. */
 	_Alignas(64) _Atomic uint32_t pid[2];
 	_Atomic uint32_t uid[2];
 };
@@ -38,17 +37,17 @@ _Static_assert(sizeof(struct ipcu_pipe_head) == 320, "the layout is shared betwe
 
 struct ipcu_pipe {
 	struct ipcu_object object;
-	int set;	 /* pipe-ends.c: who is there */
+	int set;	 /* pipe-ends.c: which ends are taken */
 	unsigned end;	 /* 0 or 1 */
 	bool present;	 /* and not yet left */
-	bool met;	 /* the other one was there too */
+	bool met;	 /* the peer has joined */
 	size_t capacity; /* of a ring */
 	struct ipcu_pipe_head *head;
 	struct ipcu_pipe_ring *out, *in; /* NULL: not in this direction */
 	unsigned char *out_bytes, *in_bytes;
 	uint64_t written, taken; /* what the peer cannot change under us */
 	bool ended;		 /* our stream */
-	bool at_end;		 /* of the other's */
+	bool at_end;		 /* of the peer's stream */
 };
 
 /* pipe-ends.c */
@@ -75,53 +74,50 @@ enum ipcu_result ipcu_pipe_set_make(const struct ipcu_object *object, key_t key,
 /* Give SET the owner and the mode of SEGMENT, if this process may: the set must not grant more than the segment. */
 void ipcu_pipe_set_follow(int set, const struct ipc_perm *segment);
 
-/* Bit 0: the first end is taken, bit 1: the second. *OVER: one that was taken is so no more. */
+/* Bit 0: the first end is taken, bit 1: the second. *OVER: an end that had joined has left. */
 unsigned ipcu_pipe_ends(int set, bool *over);
 
-/* Whether there was a session, and nobody is left of it, who would remove the pipe. */
+/* Return true if a session is over and no process is left that would remove the pipe. */
 bool ipcu_pipe_is_left(int set);
 
-/* Be present at WANTED end. IPCU_NOT_FOUND: the pipe ended just now, and is to be opened again. */
+/* Become present at the WANTED end. IPCU_NOT_FOUND: the pipe was removed, and must be opened again. */
 enum ipcu_result ipcu_pipe_come(ipcu_pipe *pipe, unsigned wanted, const struct timespec *deadline);
 
-/* Say that we are ready. */
+/* Initialise our words in the head and join. */
 enum ipcu_result ipcu_pipe_join(ipcu_pipe *pipe);
 
-/* Whether the other end is there now. IPCU_NOT_FOUND: the pipe was removed. */
+/* Set *THERE if the peer is present now. IPCU_NOT_FOUND: the pipe was removed. */
 enum ipcu_result ipcu_pipe_other(const ipcu_pipe *pipe, bool *there);
 
 /*
- * Leave. True if we were the last and REMOVES says that we would: then nobody can come until it is removed. WAIT
- * for a moment to be the last, for the other one would not remove it.
+ * Leave. True if this process was the last and REMOVES the pipe: no process can come to it until it is removed. With WAIT, try
+ * for two seconds to be the last, since the peer cannot remove it.
  */
 bool ipcu_pipe_leave(ipcu_pipe *pipe, bool removes, bool wait);
 
 /*
- * If nobody is at either end, nobody will be until it is removed: 0. EAGAIN if somebody is, or is about to remove it until
- * DEADLINE; EIDRM if that one has.
+ * Close the pipe if no process is at either end, so that none comes until it is removed: 0. EAGAIN if a process is, or if
+ * another process has been removing the pipe until DEADLINE; EIDRM if it is removed.
  */
 int ipcu_pipe_close_empty(int set, const struct timespec *deadline);
 
-/*
- * After removing: should the set be there still, because the registry is damaged, it is as if we had been killed. Otherwise
- * all who come would wait for our end, and we too.
- */
+/* Open the pipe again if it could not be removed. Otherwise all processes that come would wait for this one to end. */
 void ipcu_pipe_reopen(int set);
 
-/* What the errno of a failed step comes to. */
+/* Report the errno of a failed step. */
 enum ipcu_result ipcu_pipe_failed(const ipcu_pipe *pipe, int errnum, const char *doing,
 				  const struct timespec *deadline);
 
 /* pipe-ring.c */
 
-/* Wake whoever sleeps on the word POSITION, whose sleepers ASLEEP tells of. */
+/* Wake the process that sleeps on the word POSITION, if ASLEEP says that one does. */
 void ipcu_pipe_wake(_Atomic uint64_t *position, _Atomic uint32_t *asleep);
 
 /* pipe.c */
 
 /*
- * With the lock: remove a pipe whose ends were killed, so that nobody is left to. False, and nothing to do, if somebody
- * is at an end, or nobody ever was. DRY_RUN only looks.
+ * Caller holds the registry lock. Remove a pipe whose ends were killed. False, and no change, if a process is at an end, or
+ * none ever was. DRY_RUN only looks.
  */
 bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		      const struct ipcu_record *record, bool dry_run);
