@@ -157,8 +157,17 @@ static void permissions(void)
 	ipcu_pipe_close(writer);
 }
 
-/* A pipe whose ends died, and whose segment a cleanup removed: the set of mode 0666 is left. */
-static void created_again(void)
+static void remove_registry(void)
+{
+	struct ipcu_registry registry;
+
+	is_result(ipcu_registry_open(&registry, geteuid()), IPCU_OK, "a registry");
+	shmctl(registry.id, IPC_RMID, NULL);
+	ipcu_registry_close(&registry);
+}
+
+/* A pipe whose ends died, and whose segment a cleanup removed, perhaps with the REGISTRY. The set of mode 0666 is left. */
+static void created_again(bool registry)
 {
 	ipcu_pipe *writer;
 	pid_t child;
@@ -171,6 +180,8 @@ static void created_again(void)
 	}
 	waitpid(child, NULL, 0);
 	shmctl(shmget(key_of("p"), 0, 0), IPC_RMID, NULL);
+	if (registry)
+		remove_registry();
 	is_number(mode_of_set(), 0666, "a set without a segment");
 	writer = must_open(IPCU_PIPE_WRITER, 0600);
 	is_number(mode_of_set(), 0600, "grants no more than the pipe that is created after it");
@@ -200,16 +211,30 @@ static void foreign_set(void)
 static void without_registry(void)
 {
 	ipcu_pipe *writer = must_open(IPCU_PIPE_WRITER, 0600), *reader;
-	struct ipcu_registry registry;
 
 	reader = must_open(IPCU_PIPE_READER, 0600);
-	is_result(ipcu_registry_open(&registry, geteuid()), IPCU_OK, "a registry");
-	shmctl(registry.id, IPC_RMID, NULL);
-	ipcu_registry_close(&registry);
+	remove_registry();
 	ipcu_pipe_close(writer);
 	ipcu_pipe_close(reader);
 	ok(!anything_left(), "without its registry too, the pipe is removed by its last end");
 	ipcu_remove_stale(0, 0, NULL, NULL);
+}
+
+/* The segment is removed under a writer. A reader that opens the name must not meet it: they would not share a ring. */
+static void orphaned(void)
+{
+	ipcu_pipe *writer = must_open(IPCU_PIPE_WRITER, 0600), *reader;
+
+	shmctl(writer->object.id, IPC_RMID, NULL);
+	remove_registry();
+	reader = must_open(IPCU_PIPE_READER, 0600);
+	is_result(ipcu_pipe_meet(reader, &ipcu_no_wait), IPCU_NOT_NOW,
+		  "a process at the end of a removed pipe is not met");
+	is_result(ipcu_pipe_meet(writer, &ipcu_no_wait), IPCU_NOT_FOUND,
+		  "and learns that the pipe was removed");
+	ipcu_pipe_close(writer);
+	ipcu_pipe_close(reader);
+	ok(!anything_left(), "nothing is left");
 }
 
 /* ---- removal ------------------------------------------------------------------- */
@@ -272,9 +297,11 @@ int main(void)
 	restless();
 	claimed_numbers();
 	permissions();
-	created_again();
+	created_again(false);
+	created_again(true);
 	foreign_set();
 	without_registry();
+	orphaned();
 	sealing();
 	return done();
 }
