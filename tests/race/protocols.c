@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "pipe.h"
+#include "registry-layout.h"
 #include "tap.h"
 
 static _Atomic long failures;
@@ -134,10 +135,105 @@ static void pipe_ring(void)
 	ipcu_pipe_close(ends[0]);
 }
 
+/* ---- the registry -------------------------------------------------------------- */
+
+#define NAMES 8
+#define READERS 3
+
+static struct ipcu_registry names;
+static _Atomic bool publishing;
+static _Atomic long finds;
+
+/* Every member of a record follows from NUMBER and the TURN, so a torn record is recognised. */
+static struct ipcu_record record_of(const char *name, uint64_t turn)
+{
+	struct ipcu_record record = {
+		.kind = IPCU_KIND_SEMAPHORE,
+		.key = ipcu_name_derive(geteuid(), name, 0),
+		.id = (int32_t)(turn % 1000),
+		.state = IPCU_RECORD_LIVE,
+		.created = (int64_t)turn,
+		.creator = (int32_t)(turn % 30000) + 1,
+	};
+
+	record.definition[0] = turn % 30000 + 1;
+	return record;
+}
+
+static bool is_whole(const char *name, const struct ipcu_record *record)
+{
+	struct ipcu_record wanted = record_of(name, (uint64_t)record->created);
+
+	return memcmp(&wanted, record, sizeof(wanted)) == 0;
+}
+
+static void name_of(unsigned number, char name[16])
+{
+	snprintf(name, 16, "n%u", number % NAMES);
+}
+
+/* Publish each record twice in a row, and now and then drop a name and its entry, until the readers found enough. */
+static void *publish(void *unused)
+{
+	char name[16];
+
+	for (uint64_t turn = 1; turn <= (uint64_t)stream / 20 || finds < 1000; turn++) {
+		struct ipcu_record record;
+
+		name_of((unsigned)(turn / 2), name);
+		record = record_of(name, turn);
+		expect(ipcu_registry_put(&names, name, &record) == IPCU_OK, "publish");
+		if (turn % 16 == 15)
+			ipcu_registry_drop(&names, name);
+	}
+	publishing = false;
+	return unused;
+}
+
+static void *find_names(void *unused)
+{
+	for (unsigned turn = 0; publishing; turn++) {
+		char name[16], listed[IPCU_NAME_MAX + 1];
+		struct ipcu_record record;
+		uint32_t cursor = 0;
+
+		name_of(turn, name);
+		if (ipcu_registry_find(&names, name, &record) == IPCU_OK) {
+			finds++;
+			failures += !is_whole(name, &record);
+		}
+		while (ipcu_registry_next(&names, &cursor, listed, &record))
+			failures += !is_whole(listed, &record);
+	}
+	return unused;
+}
+
+static void registry_records(void)
+{
+	pthread_t writer, readers[READERS];
+	char name[16];
+
+	is_result(ipcu_registry_open_locked(&names, geteuid(), true), IPCU_OK, "a registry");
+	publishing = true;
+	for (int i = 0; i < READERS; i++)
+		pthread_create(&readers[i], NULL, find_names, NULL);
+	pthread_create(&writer, NULL, publish, NULL);
+	pthread_join(writer, NULL);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	is_number(failures, 0, "every record that a reader got was whole");
+	for (unsigned i = 0; i < NAMES; i++) {
+		name_of(i, name);
+		ipcu_registry_drop(&names, name);
+	}
+	ipcu_registry_unlock_close(&names);
+}
+
 int main(void)
 {
 	deadline_for_all(120);
 	stream = rounds("ROUNDS", stream);
 	pipe_ring();
+	registry_records();
 	return done();
 }
