@@ -235,13 +235,11 @@ static enum ipcu_result take_in_place(struct batch *batch, const struct timespec
 		add(batch, 0, big.type, size);
 		return IPCU_OK;
 	}
-	result = ipcu_spill_attach(&queue->object, at, size, true, &big.mapping, &big.body,
-				   &big.size);
-	if (result == IPCU_OK)
+	result = ipcu_queue_locate(queue, &big, at, size, true);
+	if (result == IPCU_OK && big.size > 0)
 		deliver(batch, 0, &big);
-	else if (result == IPCU_LIMIT &&
-		 ipcu_queue_return_body(queue, big.type, at, size) != IPCU_OK)
-		result = ipcu_last_error()->result;
+	else if (result == IPCU_OK)
+		add(batch, 0, big.type, 0);
 	ipcu_message_clear(&big);
 	return result;
 }

@@ -222,7 +222,8 @@ void ipcu_queue_close(ipcu_queue *queue);
 /*
  * Send SIZE bytes at BODY as one message of TYPE (>= 1), waiting while the
  * queue is full. On a named queue a body over the limits of kernel and queue
- * goes through a memory segment of its own; elsewhere it is an error.
+ * goes through a memory segment of its own; elsewhere it is an error. An empty body is sent to a
+ * named queue as a marker of 16 bytes, which a program that does not use this library sees.
  *
  * IPCU_OK; IPCU_NOT_NOW: still full at the deadline, or a signal handler ran,
  * and nothing was sent; IPCU_USAGE: TYPE < 1; IPCU_NOT_FOUND: removed;
@@ -236,8 +237,8 @@ enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body,
  * Take one message, waiting while there is none that SELECT wants.
  *
  * IPCU_OK; IPCU_NOT_NOW: none by the deadline, or a signal handler ran, and none
- * was taken; IPCU_USAGE: a type < 1; IPCU_NOT_FOUND: removed; IPCU_DENIED;
- * IPCU_LIMIT: no memory for the body, and the message is still there (a big one is now
+ * was taken; IPCU_USAGE: a type < 1; IPCU_NOT_FOUND: removed; IPCU_DENIED: by the queue, or by the
+ * body of a big message, which is then the last; IPCU_LIMIT: no memory for the body, and the message is still there (a big one is now
  * the last, or is kept: see ipcu_queue_kept());
  * IPCU_BROKEN: the message told of a big body that is not there or not its
  * own: it was taken and is of no use; IPCU_SYSTEM.

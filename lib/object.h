@@ -84,8 +84,8 @@ struct ipcu_kind_ops {
 	void (*remove)(uid_t owner, const char *name, const struct ipcu_record *record,
 		       bool idle_only);
 
-	/* Remove what only object ID, which was just removed, led to. May be NULL. */
-	void (*removed)(int id);
+	/* Remove object ID and what only it leads to; 0, or -1 with errno. NULL: ipcu_family_remove(). */
+	int (*discard)(int id);
 
 	/* Fill in what the kind's INFO has beyond the kernel's own state. May be NULL. */
 	void (*describe)(struct ipcu_info *info);

@@ -42,7 +42,7 @@ const struct ipcu_kind_ops ipcu_queue_ops = {
 	.call = "msgget",
 	.create = create,
 	.adopt = adopt,
-	.removed = ipcu_spill_remove_all,
+	.discard = ipcu_spill_discard_queue,
 };
 
 enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struct ipcu_open *how)
@@ -161,6 +161,19 @@ int ipcu_send_until(int id, const void *message, size_t size, const struct times
 	return errnum;
 }
 
+/* The body cannot be read by users who may not read the queue now, which may be fewer than when it was opened. */
+static enum ipcu_result look_at_permissions(ipcu_queue *queue, struct msqid_ds *state)
+{
+	int64_t seen;
+
+	if (ipcu_stat_queue(queue->object.id, state) < 0)
+		return ipcu_fail_call("msgctl", errno == EINVAL ? EIDRM : errno, "cannot send");
+	seen = (int64_t)state->msg_ctime << 9 | (state->msg_perm.mode & 0777);
+	if (atomic_exchange(&queue->permissions_seen, seen) != seen)
+		ipcu_spill_narrow(queue->object.id, state);
+	return IPCU_OK;
+}
+
 static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body, size_t size,
 				 const struct timespec *deadline)
 {
@@ -169,12 +182,15 @@ static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body,
 		struct ipcu_spill_descriptor descriptor;
 	} message;
 	struct ipcu_spill spill;
+	struct msqid_ds state;
 	enum ipcu_result result;
 	int errnum;
 
 	if (message_limit(queue) < sizeof(message.descriptor))
 		return too_large(queue, size);
-	result = ipcu_spill_create(&spill, &queue->object, body, size);
+	result = look_at_permissions(queue, &state);
+	if (result == IPCU_OK)
+		result = ipcu_spill_create(&spill, queue->object.id, &state, body, size);
 	if (result != IPCU_OK)
 		return result;
 	message.type = type;
@@ -184,8 +200,20 @@ static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body,
 		ipcu_spill_cancel(&spill);
 		return send_failed(queue, size, errnum);
 	}
-	ipcu_spill_sent(&spill);
+	ipcu_spill_sent(&spill, queue->object.id, &state);
 	return IPCU_OK;
+}
+
+/* A message that stands for one of zero bytes. */
+static enum ipcu_result send_empty(ipcu_queue *queue, long type, const struct timespec *deadline)
+{
+	struct {
+		long type;
+		struct ipcu_spill_empty empty;
+	} message = { type, ipcu_spill_empty() };
+	int errnum = ipcu_send_until(queue->object.id, &message, sizeof(message.empty), deadline);
+
+	return errnum ? send_failed(queue, sizeof(message.empty), errnum) : IPCU_OK;
 }
 
 /* What no queue takes. */
@@ -213,6 +241,8 @@ enum ipcu_result ipcu_queue_send_at(ipcu_queue *queue, long type, char *body, si
 	/* The kernel would wait for ever for room that the queue does not have. */
 	if (size > queue->bytes_max && !named)
 		return too_large(queue, size);
+	if (named && size == 0 && message_limit(queue) >= sizeof(struct ipcu_spill_empty))
+		return send_empty(queue, type, deadline);
 	if (named && (size > queue->bytes_max || ipcu_spill_looks_like(body, size)))
 		return send_big(queue, type, body, size, deadline);
 
@@ -393,24 +423,23 @@ static enum ipcu_result grow(struct ipcu_message *message, size_t capacity)
 	return IPCU_OK;
 }
 
-/*
- * BODY and SIZE of a message just received into the buffer, wherever they really are. IPCU_LIMIT: it could
- * not be attached for now, and what was taken is back in the queue.
- */
-static enum ipcu_result locate(ipcu_queue *queue, struct ipcu_message *message, size_t size,
-			       bool take)
+enum ipcu_result ipcu_queue_locate(ipcu_queue *queue, struct ipcu_message *message,
+				   const char *received, size_t size, bool take)
 {
-	char *body = (char *)message->buffer + sizeof(long);
 	enum ipcu_result result;
 
-	message->body = body;
+	message->body = received;
 	message->size = size;
-	if (!queue->object.named || !ipcu_spill_looks_like(body, size))
+	if (!queue->object.named || !ipcu_spill_looks_like(received, size))
 		return IPCU_OK;
-	result = ipcu_spill_attach(&queue->object, body, size, take, &message->mapping,
+	if (ipcu_spill_is_empty(received, size)) {
+		message->size = 0;
+		return IPCU_OK;
+	}
+	result = ipcu_spill_attach(&queue->object, received, size, take, &message->mapping,
 				   &message->body, &message->size);
-	if (result == IPCU_LIMIT && take &&
-	    ipcu_queue_return_body(queue, message->type, body, size) != IPCU_OK)
+	if (take && (result == IPCU_LIMIT || result == IPCU_DENIED) &&
+	    ipcu_queue_return_body(queue, message->type, received, size) != IPCU_OK)
 		return ipcu_last_error()->result;
 	return result;
 }
@@ -427,7 +456,8 @@ enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *mess
 					       message->capacity, &message->type, &size, select,
 					       deadline);
 		if (result == IPCU_OK)
-			return locate(queue, message, size, true);
+			return ipcu_queue_locate(
+				queue, message, (char *)message->buffer + sizeof(long), size, true);
 		if (result != IPCU_LIMIT || ipcu_last_error()->errnum != E2BIG)
 			return result;
 		result = grow(message, message->capacity * 2);
@@ -458,7 +488,9 @@ enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_me
 		ssize_t size = copy_at(queue, index, message);
 
 		if (size >= 0)
-			return locate(queue, message, (size_t)size, false);
+			return ipcu_queue_locate(queue, message,
+						 (char *)message->buffer + sizeof(long),
+						 (size_t)size, false);
 		if (errno != E2BIG)
 			return ipcu_queue_receive_failed(queue, errno);
 		result = grow(message, message->capacity * 2);

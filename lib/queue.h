@@ -15,8 +15,9 @@ struct ipcu_queue {
 	size_t bytes_max;      /* of the whole queue, when it was opened */
 	_Atomic unsigned turn; /* which of several queues is asked first */
 	pthread_mutex_t kept_lock;
-	struct ipcu_kept *kept;	   /* the oldest of the messages that this handle keeps */
-	_Atomic size_t kept_count; /* 0 is known without the lock */
+	struct ipcu_kept *kept;		  /* the oldest of the messages that this handle keeps */
+	_Atomic size_t kept_count;	  /* 0 is known without the lock */
+	_Atomic int64_t permissions_seen; /* time and mode of the last change that bodies follow */
 };
 
 /* A deadline that has passed, known without asking the clock. */
@@ -26,13 +27,22 @@ extern const struct timespec ipcu_no_wait;
  * Send and receive where the body already is, without a copy: the eight bytes in
  * front of BODY must be writable; they are used meanwhile and restored. Results as
  * ipcu_queue_send and _receive, but: a receive of a body over CAPACITY is IPCU_LIMIT with
- * errnum E2BIG and leaves the message there, and a big message's descriptor is returned as it is.
+ * errnum E2BIG and leaves the message there, and what stands for a body, a descriptor for example, is
+ * returned as it is: see ipcu_queue_locate().
  */
 enum ipcu_result ipcu_queue_send_at(ipcu_queue *queue, long type, char *body, size_t size,
 				    const struct timespec *deadline);
 enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t capacity, long *type,
 				       size_t *size, const struct ipcu_select *select,
 				       const struct timespec *deadline);
+
+/*
+ * Set body, size and mapping of MESSAGE, whose type is set, from the SIZE bytes that were RECEIVED. With TAKE the
+ * message was taken. IPCU_LIMIT: there is no memory for the body; IPCU_DENIED: this user may not read it; after both
+ * the message has returned to the queue. IPCU_BROKEN: it is refused.
+ */
+enum ipcu_result ipcu_queue_locate(ipcu_queue *queue, struct ipcu_message *message,
+				   const char *received, size_t size, bool take);
 
 /*
  * Return a message that was taken and cannot be delivered: to the end of QUEUE or, where the queue takes nothing more,

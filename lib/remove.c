@@ -65,11 +65,8 @@ static enum ipcu_result destroy(const struct ipcu_kind_ops *ops, enum ipcu_famil
 	static const char *const calls[] = { "msgctl", "semctl", "shmctl" };
 	int errnum;
 
-	if (ipcu_family_remove(family, id) == 0) {
-		if (ops && ops->removed)
-			ops->removed(id);
+	if ((ops && ops->discard ? ops->discard(id) : ipcu_family_remove(family, id)) == 0)
 		return IPCU_OK;
-	}
 	errnum = errno == EINVAL ? EIDRM : errno;
 	ipcu_fail_call(calls[family], errnum, "cannot remove it");
 	if (errnum == EPERM || errnum == EACCES)

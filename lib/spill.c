@@ -1,108 +1,136 @@
 /* SPDX-License-Identifier: MIT
  * spill.c - message bodies too big for a queue, in segments of their own
  *
- * The queue carries a descriptor. A body that begins with the magic is sent this
- * way whatever its size, so what begins with it and does not hold is no message
- * of ours. Whoever can write the queue can forge a descriptor, so it counts for
- * nothing by itself: the segment must have a big message's key, hold a header with
- * the same random nonce and the identifier of this very queue, and be large enough.
- * The nonce is known only to who may read the queue, and they could take the
- * message anyway.
+ * The queue carries a descriptor. A body that begins with the magic is sent this way whatever its size, so a message
+ * that begins with the magic and is no valid descriptor is not from an ipcutils sender. Any user who may write the
+ * queue can forge a descriptor. So the segment must have the key of a body, hold a head with the same random nonce and
+ * the identifier of this very queue, and be large enough. Only users who may read the queue know the nonce, and they
+ * could take the message anyway.
  *
- * The segment is given to the queue's owner, with the queue's read bits, so that
- * a receiver can take and remove what another user sent.
+ * A body never grants more than its queue: the users who may receive can read it, and only its sender and the owner
+ * of the queue could write it. A receiver who is neither of them cannot remove it; spill-reach.c does that later.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "process.h"
 #include "random.h"
-#include "spill.h"
+#include "spill-head.h"
 
-static const char magic[8] = "\x1bipcu\x01\xf5";
+#define SWEEP_IDLE \
+	10 /* seconds; a receiver needs microseconds between taking a message and attaching its body */
+#define SWEEP_SHORT 1 /* the same where no segment is free */
 
-enum { FILLING = 1, SENT = 2, TAKEN = 3 };
-
-struct spill_header {
-	char magic[8];
-	uint64_t nonce[2];
-	uint64_t size;
-	uint64_t sender_start;
-	int32_t sender;
-	int32_t queue; /* identifier */
-	_Atomic uint32_t state;
-	char reserved[12];
-};
-_Static_assert(sizeof(struct spill_header) == 64, "the body begins behind it");
+static const char magic[8] = IPCU_SPILL_MAGIC;
 
 bool ipcu_spill_looks_like(const void *body, size_t size)
 {
 	return size >= sizeof(magic) && memcmp(body, magic, sizeof(magic)) == 0;
 }
 
-static void *body_of(struct spill_header *header)
+struct ipcu_spill_empty ipcu_spill_empty(void)
 {
-	return header + 1;
+	return (struct ipcu_spill_empty){ IPCU_SPILL_MAGIC, "empty" };
 }
 
-/* Whether segment ID may be a body of ours that nobody has attached. */
-static bool is_idle(int id, struct shmid_ds *state)
+bool ipcu_spill_is_empty(const void *body, size_t size)
 {
-	return ipcu_stat_segment(id, state) == 0 && state->shm_nattch == 0 &&
-	       ((uint32_t)PERM_KEY(state->shm_perm) & ~IPCU_SPILL_RANDOM) == IPCU_SPILL_PREFIX &&
-	       state->shm_segsz >= sizeof(struct spill_header) &&
-	       (state->shm_perm.uid == geteuid() || state->shm_perm.cuid == geteuid());
+	struct ipcu_spill_empty empty = ipcu_spill_empty();
+
+	return size == sizeof(empty) && memcmp(body, &empty, sizeof(empty)) == 0;
 }
 
-/* Remove the bodies of QUEUE's messages that we may remove and nobody has attached: all, or only the TAKEN. */
-static void remove_bodies(int queue, bool all)
+/* ---- heads ------------------------------------------------------------------ */
+
+bool ipcu_spill_is_body(const struct shmid_ds *state)
 {
-	struct shm_info info;
-	int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
+	return ((uint32_t)PERM_KEY(state->shm_perm) & ~IPCU_SPILL_RANDOM) == IPCU_SPILL_PREFIX &&
+	       state->shm_segsz >= sizeof(struct ipcu_spill_head);
+}
 
-	for (int slot = 0; slot <= last; slot++) {
-		struct spill_header *header;
-		struct shmid_ds state;
-		int id = shmctl(slot, SHM_STAT_ANY, &state);
+bool ipcu_spill_is_head(const struct ipcu_spill_head *head)
+{
+	return memcmp(head->magic, magic, sizeof(magic)) == 0;
+}
 
-		/* What only its sender has ever attached was not taken. */
-		if (id < 0 || (!all && state.shm_lpid == state.shm_cpid) || !is_idle(id, &state))
-			continue;
-		header = shmat(id, NULL, SHM_RDONLY);
-		if (header == (void *)-1)
-			continue;
-		if (memcmp(header->magic, magic, sizeof(magic)) == 0 && header->queue == queue &&
-		    (all || atomic_load(&header->state) == TAKEN))
-			shmctl(id, IPC_RMID, NULL);
-		shmdt(header);
+/*
+ * Each word is read once, and the first one before the others: the sender stores it last, so a head with its magic has
+ * the rest.
+ */
+static void copy_head(struct ipcu_spill_head *head, const uint32_t *from)
+{
+	uint32_t words[sizeof(*head) / sizeof(uint32_t)];
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		words[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+	memcpy(head, words, sizeof(*head));
+}
+
+static void publish_head(struct ipcu_spill_head *to, const struct ipcu_spill_head *head)
+{
+	uint32_t first;
+
+	memcpy(&first, head, sizeof(first));
+	memcpy((char *)to + sizeof(first), (const char *)head + sizeof(first),
+	       sizeof(*head) - sizeof(first));
+	__atomic_store_n((uint32_t *)(void *)to, first, __ATOMIC_RELEASE);
+}
+
+void *ipcu_spill_map(int id, struct shmid_ds *state, struct ipcu_spill_head *head)
+{
+	void *mapping;
+
+	if (ipcu_stat_segment(id, state) < 0)
+		return NULL;
+	if (!ipcu_spill_is_body(state)) {
+		errno = EINVAL;
+		return NULL;
 	}
+	mapping = shmat(id, NULL, SHM_RDONLY);
+	if (mapping == (void *)-1)
+		return NULL;
+	copy_head(head, mapping);
+	return mapping;
 }
 
-void ipcu_spill_remove_all(int queue)
+bool ipcu_spill_read_head(int id, struct shmid_ds *state, struct ipcu_spill_head *head)
 {
-	remove_bodies(queue, true);
+	void *mapping = ipcu_spill_map(id, state, head);
+
+	if (mapping)
+		shmdt(mapping);
+	return mapping != NULL;
 }
 
-/* Who may read the queue may read and write the body: taking is marked in it. */
-static void hand_over(int id, const struct ipcu_object *queue)
+unsigned ipcu_spill_mode(const struct ipc_perm *queue, gid_t sender)
+{
+	unsigned readers = queue->mode & 0444, mode = readers;
+
+	if (sender != queue->gid && sender != queue->cgid && !(readers & 0004))
+		mode &= ~0040U;
+	/* The group of the queue's creator is its group too, but any other one to the segment. */
+	if (queue->cgid != queue->gid && queue->cgid != sender && !(readers & 0040))
+		mode &= ~0004U;
+	return mode;
+}
+
+/* ---- sending ---------------------------------------------------------------- */
+
+static bool hand_over(int id, const struct ipc_perm *queue)
 {
 	struct shmid_ds state;
-	unsigned readers = queue->perm.mode & 0444;
 
 	if (ipcu_stat_segment(id, &state) < 0)
-		return;
-	state.shm_perm.uid = queue->perm.uid;
-	state.shm_perm.gid = queue->perm.gid;
-	state.shm_perm.mode = (unsigned short)(readers | readers >> 1);
-	shmctl(id, IPC_SET, &state);
+		return false;
+	state.shm_perm.uid = queue->uid;
+	state.shm_perm.gid = queue->gid;
+	state.shm_perm.mode = (unsigned short)ipcu_spill_mode(queue, state.shm_perm.cgid);
+	return shmctl(id, IPC_SET, &state) == 0;
 }
 
 static int make_segment(size_t size, struct ipcu_spill_descriptor *descriptor)
@@ -113,7 +141,7 @@ static int make_segment(size_t size, struct ipcu_spill_descriptor *descriptor)
 		ipcu_random(random, sizeof(random));
 		descriptor->key = (int32_t)(IPCU_SPILL_PREFIX | (random[4] & IPCU_SPILL_RANDOM));
 		memcpy(descriptor->nonce, random, sizeof(descriptor->nonce));
-		descriptor->id = shmget(descriptor->key, sizeof(struct spill_header) + size,
+		descriptor->id = shmget(descriptor->key, sizeof(struct ipcu_spill_head) + size,
 					IPC_CREAT | IPC_EXCL | 0600);
 		if (descriptor->id >= 0 || errno != EEXIST)
 			return descriptor->id;
@@ -121,48 +149,80 @@ static int make_segment(size_t size, struct ipcu_spill_descriptor *descriptor)
 	return -1;
 }
 
-enum ipcu_result ipcu_spill_create(struct ipcu_spill *spill, const struct ipcu_object *queue,
+/* As make_segment(). Where no segment is free, look first for one that is no longer needed. */
+static int make_segment_swept(size_t size, struct ipcu_spill_descriptor *descriptor,
+			      const struct msqid_ds *queue)
+{
+	int errnum;
+
+	if (make_segment(size, descriptor) >= 0)
+		return 0;
+	errnum = errno;
+	if (errnum == ENOSPC && ipcu_spill_sweep(queue, SWEEP_SHORT) > 0)
+		return make_segment(size, descriptor);
+	errno = errnum;
+	return -1;
+}
+
+static void fill(struct ipcu_spill *spill, int id, const void *body, size_t size)
+{
+	struct ipcu_spill_head head = { .magic = IPCU_SPILL_MAGIC,
+					.size = size,
+					.sender = getpid(),
+					.queue = id,
+					.state = IPCU_SPILL_FILLING };
+
+	head.sender_start = ipcu_process_start(head.sender);
+	memcpy(head.nonce, spill->descriptor.nonce, sizeof(head.nonce));
+	publish_head(spill->segment, &head);
+	memcpy(spill->segment + 1, body, size);
+}
+
+enum ipcu_result ipcu_spill_create(struct ipcu_spill *spill, int id, const struct msqid_ds *queue,
 				   const void *body, size_t size)
 {
 	struct ipcu_spill_descriptor *descriptor = &spill->descriptor;
-	struct spill_header *header;
+	void *segment;
 
 	memset(spill, 0, sizeof(*spill));
-	/* What a receiver that is neither owner nor sender has taken is ours to remove: one comes, those go. */
-	if (queue->perm.mode & 0044)
-		remove_bodies(queue->id, false);
-	if (make_segment(size, descriptor) < 0)
+	if (queue->msg_perm.mode & 0044)
+		ipcu_spill_sweep(queue, SWEEP_IDLE);
+	if (make_segment_swept(size, descriptor, queue) < 0)
 		return ipcu_fail_call("shmget", errno,
-				      "no memory segment for a message of %zu bytes", size);
-	header = shmat(descriptor->id, NULL, 0);
-	if (header == (void *)-1) {
+				      "cannot create a segment for a message of %zu bytes", size);
+	segment = shmat(descriptor->id, NULL, 0);
+	if (segment == (void *)-1) {
 		int errnum = errno;
 
 		shmctl(descriptor->id, IPC_RMID, NULL);
 		return ipcu_fail_call("shmat", errnum,
 				      "cannot attach the segment of a big message");
 	}
-	spill->segment = header;
-	header->sender = getpid();
-	header->sender_start = ipcu_process_start(header->sender);
-	header->queue = queue->id;
-	header->size = size;
-	memcpy(header->nonce, descriptor->nonce, sizeof(header->nonce));
-	atomic_store(&header->state, FILLING);
-	memcpy(header->magic, magic, sizeof(magic));
-	memcpy(body_of(header), body, size);
-
-	hand_over(descriptor->id, queue);
+	spill->segment = segment;
+	fill(spill, id, body, size);
+	if (!hand_over(descriptor->id, &queue->msg_perm)) {
+		ipcu_fail_call("shmctl", errno, "cannot give the body of a message its mode");
+		ipcu_spill_cancel(spill);
+		return ipcu_last_error()->result;
+	}
 	memcpy(descriptor->magic, magic, sizeof(magic));
 	descriptor->size = size;
 	return IPCU_OK;
 }
 
-void ipcu_spill_sent(struct ipcu_spill *spill)
+static bool same_permissions(const struct ipc_perm *a, const struct ipc_perm *b)
 {
-	uint32_t filling = FILLING; /* the receiver may have been faster: leave TAKEN alone */
+	return a->uid == b->uid && a->gid == b->gid && a->mode == b->mode;
+}
 
-	atomic_compare_exchange_strong(&spill->segment->state, &filling, SENT);
+void ipcu_spill_sent(struct ipcu_spill *spill, int id, const struct msqid_ds *queue)
+{
+	struct msqid_ds now;
+
+	/* Chmod came between the look at the queue and here; a receiver may have removed the segment already. */
+	if (ipcu_stat_queue(id, &now) == 0 && !same_permissions(&now.msg_perm, &queue->msg_perm))
+		hand_over(spill->descriptor.id, &now.msg_perm);
+	__atomic_store_n(&spill->segment->state, IPCU_SPILL_SENT, __ATOMIC_RELEASE);
 	shmdt(spill->segment);
 }
 
@@ -172,6 +232,8 @@ void ipcu_spill_cancel(struct ipcu_spill *spill)
 	shmdt(spill->segment);
 }
 
+/* ---- receiving -------------------------------------------------------------- */
+
 static enum ipcu_result refuse(const char *why)
 {
 	ipcu_fail(IPCU_BROKEN, "a big message was refused: %s", why);
@@ -180,110 +242,76 @@ static enum ipcu_result refuse(const char *why)
 	return IPCU_BROKEN;
 }
 
+/* Why a body with STATE could not be attached. Its owner and its sender could open it, so theirs is forged. */
+static enum ipcu_result not_attached(const struct shmid_ds *state, int errnum)
+{
+	const struct ipc_perm *perm = &state->shm_perm;
+
+	if (errnum == ENOMEM)
+		return ipcu_fail_call("shmat", ENOMEM, "cannot receive a big message");
+	if (errnum != EACCES || perm->uid == geteuid() || perm->cuid == geteuid())
+		return refuse("its body cannot be read");
+	ipcu_fail_call("shmat", EACCES,
+		       "cannot receive a big message: its body belongs to user %lu",
+		       (unsigned long)perm->uid);
+	ipcu_hint("members of a queue's group can read it only if its sender's group is the same "
+		  "(sg GROUP), and users who were admitted later cannot");
+	return IPCU_DENIED;
+}
+
+static const char *why_wrong(const struct ipcu_spill_descriptor *descriptor, int queue,
+			     const struct ipcu_spill_head *head)
+{
+	if (!ipcu_spill_is_head(head) || head->queue != queue ||
+	    memcmp(head->nonce, descriptor->nonce, sizeof(descriptor->nonce)) != 0)
+		return "its body belongs to another message";
+	return NULL;
+}
+
+/* As ipcu_spill_map(), for what DESCRIPTOR says. NULL with *WHY, or with errno and *STATE. */
+static void *map_described(const struct ipcu_spill_descriptor *descriptor, struct shmid_ds *state,
+			   struct ipcu_spill_head *head, const char **why)
+{
+	*why = "its descriptor is malformed";
+	if (((uint32_t)descriptor->key & ~IPCU_SPILL_RANDOM) != IPCU_SPILL_PREFIX ||
+	    descriptor->size > IPCU_MESSAGE_MAX)
+		return NULL;
+	*why = "its body does not exist";
+	if (descriptor->id < 0 || ipcu_stat_segment(descriptor->id, state) < 0 ||
+	    PERM_KEY(state->shm_perm) != descriptor->key)
+		return NULL;
+	*why = "its body is too short";
+	if (state->shm_segsz < sizeof(*head) || state->shm_segsz - sizeof(*head) < descriptor->size)
+		return NULL;
+	*why = NULL;
+	return ipcu_spill_map(descriptor->id, state, head);
+}
+
 enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *message,
 				   size_t message_size, bool take, void **mapping,
 				   const void **body, size_t *size)
 {
 	struct ipcu_spill_descriptor descriptor;
-	struct spill_header *header;
+	struct ipcu_spill_head head;
 	struct shmid_ds state;
-	bool removable;
+	const char *why;
+	void *segment;
 
 	if (message_size != sizeof(descriptor))
 		return refuse("its descriptor is malformed");
 	memcpy(&descriptor, message, sizeof(descriptor));
-	if (((uint32_t)descriptor.key & ~IPCU_SPILL_RANDOM) != IPCU_SPILL_PREFIX ||
-	    descriptor.size > IPCU_MESSAGE_MAX)
-		return refuse("its descriptor is malformed");
-	if (descriptor.id < 0 || ipcu_stat_segment(descriptor.id, &state) < 0 ||
-	    PERM_KEY(state.shm_perm) != descriptor.key)
-		return refuse("its body is not there");
-	if (state.shm_segsz < sizeof(*header) ||
-	    state.shm_segsz - sizeof(*header) < descriptor.size)
-		return refuse("its body is too short");
-	header = shmat(descriptor.id, NULL, take ? 0 : SHM_RDONLY);
-	if (header == (void *)-1 && errno == ENOMEM)
-		return ipcu_fail_call("shmat", ENOMEM, "cannot receive a big message");
-	if (header == (void *)-1)
-		return refuse("its body cannot be read");
-	if (memcmp(header->magic, magic, sizeof(magic)) != 0 ||
-	    memcmp(header->nonce, descriptor.nonce, sizeof(descriptor.nonce)) != 0 ||
-	    header->queue != queue->id || atomic_load(&header->state) == TAKEN) {
-		shmdt(header);
-		return refuse("its body belongs to another message");
+	segment = map_described(&descriptor, &state, &head, &why);
+	if (!segment)
+		return why ? refuse(why) : not_attached(&state, errno);
+	why = why_wrong(&descriptor, queue->id, &head);
+	if (why) {
+		shmdt(segment);
+		return refuse(why);
 	}
-	if (take) {
-		/* Marked too: who is neither owner nor creator cannot remove it. */
-		removable = shmctl(descriptor.id, IPC_RMID, NULL) == 0;
-		if (!removable)
-			atomic_store(&header->state, TAKEN);
-	}
-	*mapping = header;
-	*body = body_of(header);
+	if (take)
+		shmctl(descriptor.id, IPC_RMID, NULL);
+	*mapping = segment;
+	*body = (char *)segment + sizeof(head);
 	*size = (size_t)descriptor.size;
 	return IPCU_OK;
-}
-
-/* ---- what nobody can receive any more ----------------------------------- */
-
-/* Whether QUEUE holds the descriptor with NONCE. Cannot tell means yes. */
-static bool is_queued(int queue, const uint64_t nonce[2])
-{
-	struct {
-		long type;
-		struct ipcu_spill_descriptor descriptor;
-	} message;
-
-	for (long index = 0;; index++) {
-		ssize_t size = msgrcv(queue, &message, sizeof(message.descriptor), index,
-				      MSG_COPY | IPC_NOWAIT | MSG_NOERROR);
-
-		if (size < 0)
-			return errno != ENOMSG;
-		if (size == (ssize_t)sizeof(message.descriptor) &&
-		    memcmp(message.descriptor.nonce, nonce, sizeof(message.descriptor.nonce)) == 0)
-			return true;
-	}
-}
-
-static bool unreachable(const struct spill_header *header, int64_t seconds)
-{
-	struct msqid_ds queue;
-	uint32_t state = atomic_load(&header->state);
-
-	if (state == TAKEN)
-		return true;
-	if (state == FILLING && ipcu_process_lives(header->sender, header->sender_start))
-		return false;
-	if (ipcu_stat_queue(header->queue, &queue) < 0)
-		return errno == EINVAL || errno == EIDRM;
-	/* Who has just received the descriptor may be about to attach the body. */
-	return !is_queued(header->queue, header->nonce) && time(NULL) - queue.msg_rtime >= seconds;
-}
-
-bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity)
-{
-	struct spill_header *header;
-	struct shmid_ds state;
-	time_t touched;
-	bool stale = false;
-
-	if (!is_idle(id, &state))
-		return false;
-	touched = state.shm_ctime > state.shm_dtime ? state.shm_ctime : state.shm_dtime;
-	if (time(NULL) - touched < seconds)
-		return false;
-	header = shmat(id, NULL, SHM_RDONLY);
-	if (header == (void *)-1)
-		return false;
-	/* One whose creator was killed before the header was whole has no magic, and is old enough. */
-	if (memcmp(header->magic, magic, sizeof(magic)) != 0)
-		stale = header->magic[0] == '\0' && !ipcu_process_lives(state.shm_cpid, 0);
-	else
-		stale = unreachable(header, seconds);
-	if (stale)
-		snprintf(what, capacity, "big message of queue %d, %llu bytes", header->queue,
-			 (unsigned long long)state.shm_segsz - sizeof(*header));
-	shmdt(header);
-	return stale;
 }

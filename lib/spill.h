@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * spill.h - message bodies too big for a queue, in segments of their own
+ * spill.h - message bodies that a message of the queue cannot carry: too big ones, and empty ones
  */
 #ifndef SPILL_H
 #define SPILL_H
@@ -14,34 +14,63 @@ struct ipcu_spill_descriptor {
 	uint64_t nonce[2];
 };
 
-/* Whether a body begins as a descriptor does: it must then be one, or be spilled itself. */
+/* Return true if a body begins as a descriptor does. Then it must be one, or be stored out of line itself. */
 bool ipcu_spill_looks_like(const void *body, size_t size);
 
+/*
+ * What stands for a body of zero bytes on a named queue. A message of zero bytes cannot be waited for without being
+ * taken, for the kernel offers no smaller buffer.
+ */
+struct ipcu_spill_empty {
+	char magic[8];
+	char word[8];
+};
+struct ipcu_spill_empty ipcu_spill_empty(void);
+bool ipcu_spill_is_empty(const void *body, size_t size);
+
 struct ipcu_spill {
-	struct spill_header *segment;
+	struct ipcu_spill_head *segment;
 	struct ipcu_spill_descriptor descriptor;
 };
 
-/* Put a body into a segment that those who may read QUEUE may take. */
-enum ipcu_result ipcu_spill_create(struct ipcu_spill *spill, const struct ipcu_object *queue,
+/* Put a body into a segment that the users who may read QUEUE, which has identifier ID, can read. */
+enum ipcu_result ipcu_spill_create(struct ipcu_spill *spill, int id, const struct msqid_ds *queue,
 				   const void *body, size_t size);
-void ipcu_spill_sent(struct ipcu_spill *spill);	  /* the descriptor is in the queue */
-void ipcu_spill_cancel(struct ipcu_spill *spill); /* it is not: remove the segment */
+
+/* The descriptor is in the queue. If the permissions of queue ID are no longer those of QUEUE, follow them. */
+void ipcu_spill_sent(struct ipcu_spill *spill, int id, const struct msqid_ds *queue);
+
+/* The descriptor is not in the queue: remove the segment. */
+void ipcu_spill_cancel(struct ipcu_spill *spill);
 
 /*
- * The body that a message of QUEUE describes, attached; detach *MAPPING with
- * shmdt(2). With TAKE the segment goes away with that. IPCU_BROKEN: not to be believed; IPCU_LIMIT: no
- * memory, and nothing was removed.
+ * Attach the body that a message of QUEUE describes; the caller detaches *MAPPING with shmdt(2). With TAKE the segment
+ * is removed with that, if this user may remove it.
+ *
+ * IPCU_BROKEN: the descriptor is not to be believed; IPCU_LIMIT: no memory; IPCU_DENIED: the body is closed to this
+ * user. After the last two the message is as good as before.
  */
 enum ipcu_result ipcu_spill_attach(const struct ipcu_object *queue, const void *message,
 				   size_t message_size, bool take, void **mapping,
 				   const void **body, size_t *size);
 
-/* Remove the bodies of what was in QUEUE, which was itself removed. */
-void ipcu_spill_remove_all(int queue);
+/* ---- spill-reach.c: bodies that no process can receive any more ---------- */
 
 /*
- * Whether segment ID is a big message's that nobody can receive any more and that was
+ * Remove the bodies, of messages of any queue, that another user has received and could not remove. SENT_TO is the state
+ * of the queue that is being sent to. Return how many were removed. A body whose last receiver is not known must have
+ * been idle for IDLE seconds.
+ */
+size_t ipcu_spill_sweep(const struct msqid_ds *sent_to, int64_t idle);
+
+/* Withdraw from the bodies of queue ID the permissions that QUEUE, its state, no longer gives. */
+void ipcu_spill_narrow(int id, const struct msqid_ds *queue);
+
+/* Remove queue ID and the bodies of its messages. 0, or -1 with errno as msgctl(2). */
+int ipcu_spill_discard_queue(int id);
+
+/*
+ * Return true if segment ID is the body of a big message that no process can receive any more and that was
  * last touched SECONDS or more ago. Fills WHAT.
  */
 bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity);

@@ -379,7 +379,7 @@ load ../helper
 	[ "$(ipc-recv -r q1 | wc -c)" = 100000 ]
 	ipc-send -w key:"$key" <"$TMP/descriptor"
 	fails 6 ipc-recv q1
-	[[ $stderr == *"its body is not there"* ]]
+	[[ $stderr == *"its body does not exist"* ]]
 }
 
 @test "one signal ends the wait for room to put messages back, and says what is lost" {

@@ -181,12 +181,22 @@ load ../helper
 	as 1000 ipc-send -m 644 q1 one
 	fails 8 as 1001 sh -c 'ipc-recv 1000/q1 >/dev/full'
 	[[ $stderr == *"1 message is lost: it could neither be written nor put back"* ]]
-	background as 1001 ipc-recv -p 1000/q1 2>"$TMP/errors"
-	local receiver=$!
+	background as 1001 ipc-recv -p -J 1000/q1 >"$TMP/out"
+	local receiver=$! key
 	until_true bash -c 'ipc-ls --noheadings -o USE 1000/q1 | grep -q receives'
 	as 1000 ipc-send q1 ''
-	finish $receiver 4
-	grep -q "taken by looking and cannot be put back: Permission denied" "$TMP/errors"
+	finish $receiver
+	grep -q '"size":0' "$TMP/out"
+	[ "$(as 1000 ipc-recv -J q1)" = '{"queue":"q1","type":1,"size":0,"body":""}' ]
+	# A message of zero bytes from another program is taken by looking, and reported.
+	key=$(field 1000/q1 KEY)
+	background as 1001 ipc-recv -p -J 1000/q1 >"$TMP/out" 2>"$TMP/errors"
+	receiver=$!
+	until_true bash -c 'ipc-ls --noheadings -o USE 1000/q1 | grep -q receives'
+	as 1000 ipc-send "key:$key" ''
+	finish $receiver 8
+	grep -q '"size":0' "$TMP/out"
+	grep -q "1 message is lost: .*: Permission denied" "$TMP/errors"
 	as 1000 ipc-rm q1
 }
 

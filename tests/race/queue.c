@@ -261,6 +261,63 @@ static void competitors(size_t queue_count, long messages)
 	ipcu_remove("many-1", IPCU_KIND_ANY, IPCU_REMOVE_FORCE);
 }
 
+/* ---- bodies that are removed while others are received ------------------------------ */
+
+static int send_big(int number, void *context)
+{
+	static const char body[20000];
+	ipcu_queue *queue;
+
+	(void)number;
+	if (ipcu_queue_open(&queue, "reaped", NULL) != IPCU_OK)
+		return 1;
+	for (long i = *(long *)context; i > 0; i--)
+		if (ipcu_queue_send(queue, 1, body, i % 3 ? 10 : sizeof(body), NULL) != IPCU_OK)
+			return 1;
+	return 0;
+}
+
+static int receive_big(int number, void *context)
+{
+	struct ipcu_message message = { 0 };
+	ipcu_queue *queue;
+
+	(void)number;
+	if (ipcu_queue_open(&queue, "reaped", NULL) != IPCU_OK)
+		return 1;
+	for (long i = *(long *)context; i > 0; i--)
+		if (ipcu_queue_receive(queue, &message, NULL, NULL) != IPCU_OK) {
+			fprintf(stderr, "# receive: %s\n", ipcu_last_error()->message);
+			ipcu_remove("reaped", IPCU_KIND_ANY,
+				    IPCU_REMOVE_FORCE); /* ends the sender */
+			return 1;
+		}
+	return 0;
+}
+
+static int send_or_receive(int number, void *context)
+{
+	return number ? receive_big(number, context) : send_big(number, context);
+}
+
+/* ipc-rm --stale as fast as it can, while a sender and a receiver shift the queue. */
+static void reaped(void)
+{
+	long messages = rounds("MESSAGES", 6000);
+	pid_t workers;
+	long reaps = 0;
+	int status = -1;
+
+	workers = fork();
+	if (workers == 0)
+		_exit(together(2, send_or_receive, &messages));
+	for (; waitpid(workers, &status, WNOHANG) == 0; reaps++)
+		ipcu_remove_stale(0, 0, NULL, NULL);
+	is_number(status, 0, "no body is removed that is still to be received");
+	printf("# %ld looks for bodies\n", reaps);
+	ipcu_remove("reaped", IPCU_KIND_ANY, IPCU_REMOVE_FORCE);
+}
+
 /* ---- removal ------------------------------------------------------------------------- */
 
 static int wait_for_removal(int number, void *context)
@@ -333,6 +390,7 @@ int main(void)
 	deadlines("big messages", 1, 20000);
 	competitors(1, rounds("MESSAGES", 100000));
 	competitors(2, rounds("MESSAGES", 100000) / 10);
+	reaped();
 	removal();
 	return done();
 }
