@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "doctor.h"
-#include "holder.h"
 #include "object.h"
 #include "shm.h"
 
@@ -80,21 +79,6 @@ static void examine_keys(struct doctor *doctor, const char *subject, uid_t owner
 	}
 }
 
-/* A semaphore's table of holders has the key of its set, and no other. */
-static void examine_table(struct doctor *doctor, const char *subject, const struct ipcu_info *info)
-{
-	struct holder_table *table;
-	struct ipc_perm perm;
-	enum ipcu_result result = ipcu_holders_look(info->id, &table);
-	int id = shmget(info->key, 0, 0);
-
-	if (result == IPCU_OK)
-		ipcu_holders_detach(table);
-	else if (result == IPCU_CONFLICT && id >= 0 &&
-		 ipcu_family_stat(IPCU_FAMILY_SEGMENT, id, &perm) == 0)
-		tell(doctor, subject, IPCU_FAMILY_SEGMENT, info->key, &perm);
-}
-
 /* Of the registry itself: it is found behind them, but any of them could be the next one's. */
 static void examine_registry(struct doctor *doctor, uid_t owner)
 {
@@ -126,8 +110,6 @@ enum ipcu_result doctor_keys(struct doctor *doctor)
 		doctor_name(info, subject);
 		examine_keys(doctor, subject, info->creator, info->name, ops->family,
 			     info->gone ? 0 : info->key);
-		if (!info->gone && info->kind == IPCU_KIND_SEMAPHORE)
-			examine_table(doctor, subject, info);
 	}
 	return IPCU_OK;
 }

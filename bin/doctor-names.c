@@ -13,7 +13,7 @@
 #include "damage.h"
 #include "doctor.h"
 #include "error.h"
-#include "holder.h"
+#include "identity.h"
 #include "object.h"
 #include "process.h"
 
@@ -199,16 +199,15 @@ static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
 			(unsigned long long)info->size);
 }
 
-/* A semaphore of ours, with its table, that no name leads to: its registry was removed. */
+/* A semaphore of ipcutils that no name leads to: its registry was removed. */
 static void examine_set(struct doctor *doctor, const struct ipcu_info *info)
 {
-	struct holder_table *table;
+	struct ipcu_identity identity;
 	char name[DOCTOR_NAME], word[DOCTOR_WORD], fix[DOCTOR_TEXT];
 
 	if (info->kind != IPCU_KIND_SEMAPHORE || info->name || info->internal || !info->key ||
-	    ipcu_holders_look(info->id, &table) != IPCU_OK)
+	    !ipcu_identity_read(info->id, &identity, NULL) || identity.kind != IPCU_KIND_SEMAPHORE)
 		return;
-	ipcu_holders_detach(table);
 	doctor_name(info, name);
 	snprintf(fix, sizeof(fix), "ipc-rm -k semaphore %s; ipc-rm --stale",
 		 doctor_quote(name, word));

@@ -48,12 +48,7 @@ static void look_at_holder(const struct ipcu_holder *holder, void *context)
 
 static void look_at_semaphore(const struct holding *holding)
 {
-	struct holder_table *table;
-
-	if (ipcu_holders_look(holding->info->id, &table) != IPCU_OK)
-		return;
-	ipcu_holders_each(table, look_at_holder, (void *)holding);
-	ipcu_holders_detach(table);
+	ipcu_holders_list(holding->info->id, look_at_holder, (void *)holding, NULL);
 }
 
 static void look_at_memory(const struct holding *holding)

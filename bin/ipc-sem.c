@@ -274,6 +274,7 @@ int sem_run(int argc, char **argv)
 	status = sem_open(&sem, &options);
 	if (status)
 		return status;
+	sem->execs = true;
 	cli_stops_start();
 	result = sem_hold(sem, &options, deadline, &hold);
 	cli_stops_finish();

@@ -104,12 +104,8 @@ static void add_holder(const struct ipcu_holder *holder, void *context)
 static bool add_holders(const struct ipcu_info *info, struct ls_uses *uses)
 {
 	struct holders holders = { uses, true };
-	struct holder_table *table;
 
-	if (ipcu_holders_look(info->id, &table) != IPCU_OK)
-		return true;
-	ipcu_holders_each(table, add_holder, &holders);
-	ipcu_holders_detach(table);
+	ipcu_holders_list(info->id, add_holder, &holders, NULL);
 	return holders.good;
 }
 

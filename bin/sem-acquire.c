@@ -40,6 +40,7 @@
 /* What the keeper tells of its attempt. */
 struct answer {
 	enum ipcu_result result;
+	struct ipcu_hold hold;
 	char message[sizeof(((struct ipcu_error *)0)->message)];
 	char hint[sizeof(((struct ipcu_error *)0)->hint)];
 };
@@ -132,19 +133,35 @@ static void become_keeper(const ipcu_sem *sem, int socket, const struct ipcu_pro
 	close_all_but(socket, owner->fd);
 }
 
+/*
+ * Wait for the end of the owner. The end of the command confirms the acquire, if the command was killed before it could
+ * do so itself. The table of holders stays attached, so that a clean-up of unused segments does not remove it.
+ */
+static void watch(const ipcu_sem *sem, const struct ipcu_hold *hold, int socket,
+		  const struct ipcu_process *owner)
+{
+	struct holder_table *table = sem->table;
+
+	if (ipcu_process_wait(owner, socket, -1))
+		return;
+	if (table)
+		ipcu_keeper_confirm(table, sem->object.id, hold);
+	close(socket);
+	ipcu_process_wait(owner, -1, -1);
+}
+
 __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_options *options,
 					   const struct timespec *deadline, pid_t parent,
 					   int socket, const struct ipcu_process *owner)
 {
 	struct answer answer = { 0 };
-	struct ipcu_hold hold;
 	char go;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(IPCU_SYSTEM);
 	become_keeper(sem, socket, owner);
-	answer.result = sem_hold(sem, options, deadline, &hold);
+	answer.result = sem_hold(sem, options, deadline, &answer.hold);
 	if (answer.result != IPCU_OK) {
 		strcpy(answer.message, ipcu_last_error()->message);
 		strcpy(answer.hint, ipcu_last_error()->hint);
@@ -155,9 +172,9 @@ __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_optio
 	prctl(PR_SET_PDEATHSIG, 0);
 	if (send(socket, &go, 1, MSG_NOSIGNAL) != 1)
 		_exit(IPCU_SYSTEM);
-	close(socket);
-	ipcu_holders_detach(sem->table);
-	ipcu_process_wait(owner, -1, -1);
+	watch(sem, &answer.hold, socket, owner);
+	/* The owner ended without a release: that is the normal end of a script. */
+	ipcu_sem_release(sem, &answer.hold);
 	_exit(0);
 }
 
@@ -189,9 +206,10 @@ static const struct argp acquire_argp = {
 	.children = acquire_children,
 };
 
-/* The keeper's answer; IPCU_NOT_FOUND: the owner ended first. */
-static enum ipcu_result hear(int socket, const struct ipcu_process *owner)
+/* Wait for the answer of the keeper. IPCU_NOT_FOUND: the owner ended first. */
+static enum ipcu_result wait_answer(ipcu_sem *sem, int socket, const struct ipcu_process *owner)
 {
+	struct holder_table *table = sem->table;
 	struct answer answer;
 	char go = 'g';
 
@@ -211,6 +229,9 @@ static enum ipcu_result hear(int socket, const struct ipcu_process *owner)
 	}
 	if (send(socket, &go, 1, MSG_NOSIGNAL) != 1 || recv(socket, &go, 1, 0) != 1)
 		return ipcu_fail(IPCU_SYSTEM, "its keeper has died");
+	/* Not earlier: a release that ends the keeper before this command reports success would make it fail. */
+	if (table)
+		ipcu_keeper_confirm(table, sem->object.id, &answer.hold);
 	return IPCU_OK;
 }
 
@@ -224,6 +245,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return ipcu_fail_call("socketpair", errno, "cannot start a keeper");
+	ipcu_sem_table(sem); /* attached by both processes */
 	fflush(NULL);
 	keeper = fork();
 	if (keeper == 0)
@@ -233,7 +255,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 		close(ends[0]);
 		return ipcu_fail_call("fork", errno, "cannot start a keeper");
 	}
-	result = hear(ends[0], owner);
+	result = wait_answer(sem, ends[0], owner);
 	close(ends[0]);
 	if (result != IPCU_OK) {
 		kill(keeper, SIGKILL);
@@ -292,16 +314,12 @@ static const struct argp release_argp = {
 	.children = release_children,
 };
 
+/* What a release looks for, and who holds instead. */
 struct search {
 	pid_t pid;
-	struct ipcu_holder found; /* the last one for pid; keeper 0: none */
-	struct ipcu_holder other; /* one for another process, or by run */
+	struct keeper found;	  /* pid 0: none */
+	struct ipcu_holder other; /* one that holds for a different process, or itself */
 };
-
-static bool later(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec >= b->tv_nsec);
-}
 
 static void match(const struct ipcu_holder *holder, void *context)
 {
@@ -309,8 +327,6 @@ static void match(const struct ipcu_holder *holder, void *context)
 
 	if (!holder->keeper || holder->pid != search->pid)
 		search->other = *holder;
-	else if (!search->found.keeper || later(&holder->since, &search->found.since))
-		search->found = *holder;
 }
 
 static enum ipcu_result nothing_held(const struct search *search)
@@ -333,37 +349,51 @@ static enum ipcu_result no_keeper(const struct search *search)
 {
 	ipcu_fail(IPCU_SYSTEM,
 		  "process %d, which should keep it for process %d, is no keeper of it",
-		  (int)search->found.keeper, (int)search->pid);
+		  (int)search->found.pid, (int)search->pid);
 	ipcu_hint(
 		"somebody who may write the semaphore has damaged its table of holders, or /proc cannot be read; nothing was ended");
 	return IPCU_SYSTEM;
 }
 
-static enum ipcu_result end_keeper(ipcu_sem *sem, const struct search *first)
+static enum ipcu_result end_keeper(const ipcu_sem *sem, const struct search *search)
 {
-	struct search again = { .pid = first->pid };
+	const struct keeper *found = &search->found;
 	struct ipcu_process keeper;
-	enum ipcu_result result = ipcu_process_open(&keeper, first->found.keeper);
+	enum ipcu_result result = ipcu_process_open(&keeper, found->pid);
+	bool opened = result == IPCU_OK;
 	char name[16];
 
-	if (result == IPCU_NOT_FOUND)
-		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
-				 (int)first->pid);
-	if (result != IPCU_OK)
-		return result;
-	/* The table again, now that its number cannot become another process's. */
-	ipcu_sem_holders(sem, match, &again);
-	if (again.found.keeper != first->found.keeper)
+	/* The table again, now that its number cannot become the number of a different process. */
+	if (result == IPCU_NOT_FOUND || (opened && !ipcu_keeper_holds(found)))
 		result = ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it any more",
-				   (int)first->pid);
-	else if (!ipcu_process_named(&keeper, keeper_name(sem, name)))
-		result = no_keeper(first);
-	else
+				   (int)search->pid);
+	else if (opened && !ipcu_process_named(&keeper, keeper_name(sem, name)))
+		result = no_keeper(search);
+	else if (opened)
 		result = ipcu_process_kill(&keeper);
 	if (result == IPCU_OK)
 		ipcu_process_wait(&keeper, -1, -1);
-	ipcu_process_close(&keeper);
+	else
+		ipcu_keeper_unclaim(found);
+	if (opened)
+		ipcu_process_close(&keeper);
 	return result;
+}
+
+/* Claim what is held for SEARCH->pid, or find out who holds instead. */
+static enum ipcu_result look_for(ipcu_sem *sem, struct search *search)
+{
+	struct holder_table *table;
+
+	if (!sem->object.named)
+		return IPCU_OK;
+	table = ipcu_sem_table(sem);
+	if (!table && ipcu_last_error()->result == IPCU_DENIED)
+		return ipcu_object_denied(&sem->object, "shmat", "cannot release");
+	if (table && ipcu_keeper_claim(table, sem->object.id, search->pid, &search->found))
+		return IPCU_OK;
+	search->found.pid = 0;
+	return ipcu_sem_holders(sem, match, search, NULL);
 }
 
 /*
@@ -377,15 +407,14 @@ static int find_held(ipcu_sem *sem, struct sem_options *options, struct search *
 
 	*search = (struct search){ .pid = getpid() };
 	if (!options->pid)
-		result = ipcu_sem_holders(sem, match, search);
-	if (result != IPCU_OK || search->found.keeper)
+		result = look_for(sem, search);
+	if (result != IPCU_OK || search->found.pid)
 		return cli_status(&options->common, options->words[0], result);
 	status = cli_status(&options->common, options->words[0], find_owner(options, NULL));
 	if (status)
 		return status;
 	*search = (struct search){ .pid = options->pid };
-	return cli_status(&options->common, options->words[0],
-			  ipcu_sem_holders(sem, match, search));
+	return cli_status(&options->common, options->words[0], look_for(sem, search));
 }
 
 int sem_release(int argc, char **argv)
@@ -404,8 +433,8 @@ int sem_release(int argc, char **argv)
 	status = find_held(sem, &options, &search);
 	if (!status)
 		status = cli_status(&options.common, options.words[0],
-				    search.found.keeper ? end_keeper(sem, &search)
-							: nothing_held(&search));
+				    search.found.pid ? end_keeper(sem, &search)
+						     : nothing_held(&search));
 	ipcu_sem_close(sem);
 	return status;
 }

@@ -91,25 +91,35 @@ static void holder_json(struct report *report, const struct ipcu_holder *holder)
 	cli_put_text(out, ",\"mode\":\"");
 	cli_put_text(out, mode_name(holder->mode));
 	cli_put_text(out, "\"");
-	put_member(out, "slot", holder->slot);
-	cli_put_text(out, ",\"since\":\"");
-	put_since(out, holder->since.tv_sec);
-	cli_put_text(out, "\"");
+	if (holder->slot >= 0)
+		put_member(out, "slot", holder->slot);
+	else
+		cli_put_text(out, ",\"slot\":null");
+	cli_put_text(out, holder->since.tv_sec ? ",\"since\":\"" : ",\"since\":null");
+	if (holder->since.tv_sec) {
+		put_since(out, holder->since.tv_sec);
+		cli_put_text(out, "\"");
+	}
 	put_command(out, holder->command);
 	cli_put_text(out, "}");
 }
 
 static void holder_line(struct report *report, const struct ipcu_holder *holder)
 {
-	char text[80];
+	char text[80], slot[16] = "-";
 
+	if (holder->slot >= 0)
+		snprintf(slot, sizeof(slot), "%d", holder->slot);
 	if (!report->holders)
 		cli_put_text(&report->out,
 			     "    PID UNITS MODE       SLOT SINCE                    COMMAND\n");
-	snprintf(text, sizeof(text), "%7d %5u %-9s %5d ", (int)holder->pid, holder->units,
-		 mode_name(holder->mode), holder->slot);
+	snprintf(text, sizeof(text), "%7d %5u %-9s %5s ", (int)holder->pid, holder->units,
+		 mode_name(holder->mode), slot);
 	cli_put_text(&report->out, text);
-	put_since(&report->out, holder->since.tv_sec);
+	if (holder->since.tv_sec)
+		put_since(&report->out, holder->since.tv_sec);
+	else
+		cli_put_text(&report->out, "-                       ");
 	cli_put_text(&report->out, " ");
 	cli_put_safe_text(&report->out, holder->command);
 	cli_put_text(&report->out, "\n");
@@ -161,9 +171,24 @@ static void put_values(struct report *report, const char *name, const struct ipc
 	}
 }
 
+/* Units whose holders cannot be named. */
+static void put_unlisted(struct report *report, unsigned units)
+{
+	struct cli_buffer *out = &report->out;
+
+	if (report->json) {
+		put_member(out, "unlisted", units);
+	} else if (units) {
+		cli_put_number(out, units);
+		cli_put_text(out, units == 1 ? " unit is" : " units are");
+		cli_put_text(out, " held by processes that are not listed\n");
+	}
+}
+
 static enum ipcu_result fill(struct report *report, ipcu_sem *sem, const char *name)
 {
 	struct ipcu_sem_info info;
+	unsigned unlisted = 0;
 	enum ipcu_result result = ipcu_sem_status(sem, &info);
 
 	if (result != IPCU_OK)
@@ -172,9 +197,10 @@ static enum ipcu_result fill(struct report *report, ipcu_sem *sem, const char *n
 	if (info.named) {
 		if (report->json)
 			cli_put_text(&report->out, ",\"holders\":[");
-		result = ipcu_sem_holders(sem, add_holder, report);
+		result = ipcu_sem_holders(sem, add_holder, report, &unlisted);
 		if (report->json)
 			cli_put_text(&report->out, "]");
+		put_unlisted(report, unlisted);
 	}
 	if (report->json)
 		cli_put_text(&report->out, "}\n");

@@ -1,388 +1,524 @@
 /* SPDX-License-Identifier: MIT
- * holder.c - the table beside a semaphore that says who holds units
+ * holder.c - the entries of a table of holders
  *
- * A segment with the same key as the set (keys of sets and of segments are
- * separate), and an entry for each holder. The truth about units is the kernel's
- * alone: it gives them back when their holder dies. The table only describes, and
- * gives every holder a slot number. So a kill at any point does no harm:
+ * The truth about units is the kernel's alone: it returns them when their holder dies. The table only describes the
+ * holders, and gives each a slot number. A kill at any point therefore does no harm:
  *
- *  - A process takes its units first and then an entry. Killed in between it has
- *    neither.
- *  - It never needs to clean up: an entry counts only while the process that is written in it
- *    lives, by number and the time of the entry: who has the number and started later
- *    is another one.
- *  - At most COUNT processes have units at once, and each has at most one of the first
- *    COUNT entries for them. So who has just got units finds an entry that no
- *    living holder has; a process on its way out has run its last
- *    instruction, so that its entry is free as soon as its units can be.
- *  - Who goes to another IPC namespace gives its units back by that, and its entry is free.
- *  - Who has all units knows without looking that all older entries are nobody's.
+ *  - A process takes its units first and then an entry. A process that is killed in between has neither.
+ *  - No clean-up is needed. An entry is valid only while its process is alive; a process with the same PID but a start
+ *    time later than the entry is a different one. A process that goes to a different IPC namespace loses its units to
+ *    the kernel, and its entry is free.
+ *  - At most COUNT processes hold units at once, and each has at most one of the first COUNT entries. A process that has
+ *    just taken units therefore finds an entry of no living holder. COUNT is read again in each attempt, because it can grow.
+ *  - A process that holds all units knows that every older entry is free.
  *
- * Containers may have this table in common, but process numbers of their own. Nobody can tell whether
- * a holder of another PID namespace still lives. So its entry is taken when all others
- * are surely somebody's, the oldest first: with one unit that is always right.
+ * Sets. An entry is of one set: its word has a few bits of the identifier, and the whole is in the entry. The kernel uses
+ * an index again only after the set is gone. If the entry of this index is of a different set, and this set still exists
+ * after the entry was read, the different set is gone and its entry is free. A process whose own set is gone never
+ * replaces an entry, because it checks that its set exists after it read the entry.
  *
- * An entry is taken by one compare-and-swap of one word. What it says besides is
- * valid once a second word has the same value.
+ * PID namespaces. Containers may share this table but not their process numbers. No process can tell whether a holder of
+ * a different PID namespace is alive. Such an entry is taken, the oldest first, when all others are of living holders; with
+ * one unit that is always right.
  *
- * Everybody who may write the semaphore may write the table: nothing in it is
- * believed where it matters, and every index is bounded.
+ * Publishing. One compare-and-swap of the word takes an entry. The members that follow are written by its holder alone, as
+ * with a sequence lock: VERSION becomes odd, then, after a release fence, come the members, then VERSION becomes even and
+ * DESCRIBED equals the word, both with release. The fence also orders the compare-and-swap before the members: on ARM a
+ * store that follows a compare-and-swap may otherwise become visible first. A reader reads VERSION with acquire, the members,
+ * an acquire fence, and VERSION and the word again. A holder that enters the same entry twice within one tick has the same
+ * word, but not the same VERSION.
+ *
+ * Each process with write permission for the semaphore may write the table: nothing in it decides about units, and every
+ * index is bounded.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "deadline.h"
 #include "error.h"
-#include "holder.h"
+#include "holder-layout.h"
 #include "process.h"
+#include "sem.h"
 #include "sysv.h"
 
-#define MAGIC UINT64_C(0x73646c6f68637069) /* "ipcholds" */
 #define NANO 1000000000
-#define PID_BITS 22		     /* the kernel's own limit is 2^22 */
-#define LEAST_NANOSECONDS 1000000000 /* until somebody has finished dying */
+#define LEAST_NANOSECONDS 1000000000 /* until a process has finished dying */
 #define MOST_NANOSECONDS INT64_C(5000000000)
+#define FRESH_NANOSECONDS 500000000 /* until a process that has taken units has entered itself */
 
-struct holder_entry {
-	_Atomic uint64_t holder;    /* its number, and in the upper bits when; 0: free */
-	_Atomic uint64_t described; /* the same, when what follows is about it */
-	uint64_t owner;		    /* the process for which it holds, 0: itself */
-	int64_t since;		    /* nanoseconds since 1970 */
-	uint32_t units;
-	uint32_t mode;
-	_Atomic uint64_t numbers; /* the PID namespace that its numbers are of, 0: unknown */
-	char reserved[16];
-};
-_Static_assert(sizeof(struct holder_entry) == 64, "the layout is shared between processes");
-
-struct holder_table {
-	_Atomic uint64_t magic; /* 0 until its maker has seen it */
-	_Atomic uint32_t high;	/* entries from here on were never used; only a hint */
-	char reserved[116];	/* makes the size one that nobody else is likely to use */
-	struct holder_entry entries[IPCU_SEM_COUNT_MAX];
-};
-_Static_assert(sizeof(struct holder_table) == 128 + 64 * 32767,
-	       "the layout is shared between processes");
+static uint64_t tag_of(int set)
+{
+	return ((uint32_t)set * 2654435761u) >> (32 - HOLDER_TAG_BITS);
+}
 
 static pid_t pid_of(uint64_t word)
 {
-	return (pid_t)(word & ((UINT64_C(1) << PID_BITS) - 1));
+	return (pid_t)(word & ((UINT64_C(1) << HOLDER_PID_BITS) - 1));
 }
 
-/* ---- the segment -------------------------------------------------------- */
-
-static bool is_table(int id, const struct ipc_perm *set)
+static uint64_t time_of(uint64_t word)
 {
-	struct shmid_ds state;
-
-	return ipcu_stat_segment(id, &state) == 0 && state.shm_perm.cuid == set->cuid &&
-	       state.shm_segsz == sizeof(struct holder_table);
+	return word >> HOLDER_TIME_SHIFT;
 }
 
-/* The segment of the set with PERM, made if need be; -1 with errno. */
-static int find_or_make(int set, const struct ipc_perm *perm)
+/* Whether the entry, which had WORD, is of SET and not of a set that had the same place before. */
+static bool is_of(struct holder_entry *entry, uint64_t word, int set)
 {
-	int id = shmget(PERM_KEY(*perm), 0, 0);
-	struct ipc_perm again;
-
-	if (id >= 0 || errno != ENOENT || geteuid() != perm->cuid)
-		return id;
-	id = shmget(PERM_KEY(*perm), sizeof(struct holder_table),
-		    IPC_CREAT | SHM_NORESERVE | (int)(perm->mode & 0666));
-	/* Was the set removed meanwhile? Then nobody else would remove this. */
-	if (id >= 0 && ipcu_family_stat(IPCU_FAMILY_SET, set, &again) < 0) {
-		shmctl(id, IPC_RMID, NULL);
-		errno = EIDRM;
-		return -1;
-	}
-	return id;
-}
-
-enum ipcu_result ipcu_holders_attach(int set, bool writable, struct holder_table **out)
-{
-	struct holder_table *table;
-	struct ipc_perm perm;
-	uint64_t magic = 0;
-	int id;
-
-	if (ipcu_family_stat(IPCU_FAMILY_SET, set, &perm) < 0)
-		return ipcu_fail_call("semctl", EIDRM, "no table of holders");
-	id = find_or_make(set, &perm);
-	if (id < 0) {
-		int errnum = errno;
-
-		ipcu_fail_call("shmget", errnum, "no table of holders");
-		if (errnum == ENOENT)
-			ipcu_hint(
-				"somebody removed it; it comes back when user %lu uses the semaphore",
-				(unsigned long)perm.cuid);
-		return ipcu_last_error()->result;
-	}
-	if (!is_table(id, &perm))
-		return ipcu_fail(IPCU_CONFLICT,
-				 "another program's segment %d has the key of its table of holders",
-				 id);
-	table = shmat(id, NULL, writable ? 0 : SHM_RDONLY);
-	if (table == (void *)-1)
-		return ipcu_fail_call("shmat", errno, "no table of holders");
-	if (writable && atomic_compare_exchange_strong(&table->magic, &magic, MAGIC))
-		magic = MAGIC;
-	else if (!writable)
-		magic = atomic_load(&table->magic);
-	if (magic != MAGIC && magic != 0) {
-		shmdt(table);
-		return ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: bad magic");
-	}
-	*out = table;
-	return IPCU_OK;
-}
-
-enum ipcu_result ipcu_holders_look(int set, struct holder_table **table)
-{
-	struct ipc_perm perm;
-
-	if (ipcu_family_stat(IPCU_FAMILY_SET, set, &perm) < 0 || shmget(PERM_KEY(perm), 0, 0) < 0)
-		return ipcu_fail(IPCU_NOT_FOUND, "no table of holders");
-	return ipcu_holders_attach(set, false, table);
-}
-
-void ipcu_holders_detach(struct holder_table *table)
-{
-	if (table)
-		shmdt(table);
-}
-
-bool ipcu_holders_internal(const struct ipcu_info *info)
-{
-	struct holder_table *table;
-	bool is;
-
-	if (info->kind != IPCU_KIND_MEMORY || info->size != sizeof(struct holder_table))
+	if ((word >> HOLDER_PID_BITS & ((1u << HOLDER_TAG_BITS) - 1)) != tag_of(set))
 		return false;
-	table = shmat(info->id, NULL, SHM_RDONLY);
-	if (table == (void *)-1) /* the size alone has to do */
-		return true;
-	is = atomic_load(&table->magic) == MAGIC || atomic_load(&table->magic) == 0;
-	shmdt(table);
-	return is;
+	return atomic_load(&entry->described) != word || atomic_load(&entry->set) == set;
 }
 
-bool ipcu_holders_stale(const struct ipcu_info *info)
+/* Whether the process number in WORD means nothing to a process of PID_NAMESPACE. */
+static bool is_foreign(struct holder_entry *entry, uint64_t word, uint32_t pid_namespace)
 {
-	/* With a magic: one that is about to be used has none for an instant, and then its set. */
-	return info->internal && info->attached == 0 && ipcu_holders_internal(info) &&
-	       ipcu_family_get(IPCU_FAMILY_SET, info->key) < 0 && errno == ENOENT;
+	uint32_t theirs = atomic_load(&entry->pid_namespace);
+
+	return word && atomic_load(&entry->described) == word && theirs && pid_namespace &&
+	       theirs != pid_namespace;
 }
 
-void ipcu_holders_remove(uid_t owner, const char *name, const struct ipcu_record *record,
-			 bool idle_only)
-{
-	int set = ipcu_family_get(IPCU_FAMILY_SET, record->key);
-	int id = shmget(record->key, 0, 0);
-	struct shmid_ds state;
+/* ---- whether an entry is free -------------------------------------------------- */
 
-	(void)name;
-	(void)idle_only; /* nothing of it is in use without its set */
-	/* Another program may have been faster in using the key. */
-	if (set < 0 && errno == ENOENT && id >= 0 && ipcu_stat_segment(id, &state) == 0 &&
-	    state.shm_perm.cuid == owner && state.shm_segsz == sizeof(struct holder_table))
-		shmctl(id, IPC_RMID, NULL);
-}
-
-/* ---- entries ------------------------------------------------------------ */
-
-/* Who looks for an entry: the word to put there, and the PID namespace it is of. */
-struct claimer {
-	uint64_t self, numbers;
-};
-
-/* Whether the entry, which had WORD, is of a process whose number means nothing to us, who are of NUMBERS. */
-static bool is_foreign(const struct holder_entry *entry, uint64_t word, uint64_t numbers)
-{
-	uint64_t theirs = atomic_load(&entry->numbers);
-
-	return word && atomic_load(&entry->described) == word && theirs && numbers &&
-	       theirs != numbers;
-}
-
-/* Whether nobody has the entry with WORD, which is not foreign; sure without looking into /proc. */
+/* Without a look into /proc. */
 static bool surely_free(uint64_t word)
 {
-	return word == 0 || (kill(pid_of(word), 0) < 0 && errno == ESRCH);
+	return word == 0 || pid_of(word) <= 0 || (kill(pid_of(word), 0) < 0 && errno == ESRCH);
 }
 
 static bool is_free(uint64_t word)
 {
-	return word == 0 || pid_of(word) <= 0 ||
-	       ipcu_process_ended(pid_of(word), word >> PID_BITS) ||
+	return surely_free(word) || ipcu_process_ended(pid_of(word), time_of(word)) ||
 	       ipcu_process_left(pid_of(word));
 }
 
-/* Take the first entry of COUNT that FREE says is; -1 if there is none. */
-static int take_entry(struct holder_table *table, unsigned count, const struct claimer *claimer,
-		      bool (*free)(uint64_t))
+/* ---- reading ------------------------------------------------------------------ */
+
+static int64_t boot_nanoseconds(void)
 {
-	for (unsigned i = 0; i < count; i++) {
-		struct holder_entry *entry = &table->entries[i];
-		uint64_t word = atomic_load(&entry->holder);
-
-		if (!is_foreign(entry, word, claimer->numbers) && free(word) &&
-		    atomic_compare_exchange_strong(&entry->holder, &word, claimer->self))
-			return (int)i;
-	}
-	return -1;
-}
-
-/* Take the oldest foreign entry of COUNT, for one of those that are left must be free. */
-static int take_foreign(struct holder_table *table, unsigned count, const struct claimer *claimer)
-{
-	uint64_t oldest = UINT64_MAX;
-	int slot = -1;
-
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t word = atomic_load(&table->entries[i].holder);
-
-		if (word < oldest && is_foreign(&table->entries[i], word, claimer->numbers)) {
-			oldest = word; /* its upper bits are the time */
-			slot = (int)i;
-		}
-	}
-	if (slot >= 0 &&
-	    !atomic_compare_exchange_strong(&table->entries[slot].holder, &oldest, claimer->self))
-		return -1;
-	return slot;
-}
-
-/* Take an entry of COUNT from before ALONE: then somebody was seen to hold all, so it is nobody's whatever it says. */
-static int take_old(struct holder_table *table, unsigned count, const struct claimer *claimer,
-		    uint64_t alone)
-{
-	for (unsigned i = 0; i < count; i++) {
-		uint64_t word = atomic_load(&table->entries[i].holder);
-
-		if (word >> PID_BITS < alone &&
-		    atomic_compare_exchange_strong(&table->entries[i].holder, &word, claimer->self))
-			return (int)i;
-	}
-	return -1;
-}
-
-static void describe(struct holder_table *table, int slot, const struct claimer *claimer,
-		     pid_t owner, const struct ipcu_hold *hold)
-{
-	struct holder_entry *entry = &table->entries[slot];
-	uint32_t high = atomic_load(&table->high);
 	struct timespec now;
 
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * NANO + now.tv_nsec;
+}
+
+/* The wall-clock time that corresponds to SINCE: the clock may have been set meanwhile. */
+static struct timespec wall_clock(int64_t since)
+{
+	struct timespec now;
+	int64_t then;
+
 	clock_gettime(CLOCK_REALTIME, &now);
-	entry->owner = (uint64_t)owner;
-	entry->since = (int64_t)now.tv_sec * NANO + now.tv_nsec;
-	entry->units = hold->units;
-	entry->mode = (uint32_t)hold->mode;
-	atomic_store(&entry->numbers, claimer->numbers);
-	atomic_store(&entry->described, claimer->self);
-	while (high <= (uint32_t)slot &&
-	       !atomic_compare_exchange_weak(&table->high, &high, (uint32_t)slot + 1))
-		;
+	if (since <= 0)
+		return (struct timespec){ 0, 0 };
+	then = (int64_t)now.tv_sec * NANO + now.tv_nsec - (boot_nanoseconds() - since);
+	return (struct timespec){ (time_t)(then / NANO), (long)(then % NANO) };
 }
 
-enum ipcu_result ipcu_holders_claim(struct holder_table *table, unsigned count, uint64_t alone,
-				    pid_t owner, const struct ipcu_hold *hold,
-				    const struct timespec *deadline, int *slot)
+/* Copy the members; false if they changed meanwhile. */
+static bool copy(struct holder_entry *entry, uint64_t word, struct ipcu_holder *holder, bool *ours,
+		 int set)
 {
-	pid_t self = getpid();
-	const struct claimer claimer = { ipcu_process_clock() << PID_BITS | (uint64_t)self,
-					 ipcu_process_numbers(self) };
-	struct timespec pause = { 0, 1000000 }, last = { 0, 0 };
+	uint32_t version = atomic_load(&entry->version);
+	uint32_t owner = atomic_load(&entry->owner), mode = atomic_load(&entry->mode);
 
-	if (count > IPCU_SEM_COUNT_MAX)
-		count = IPCU_SEM_COUNT_MAX;
-	do {
-		*slot = take_entry(table, count, &claimer, surely_free);
-		if (*slot < 0)
-			*slot = take_entry(table, count, &claimer, is_free);
-		if (*slot < 0)
-			*slot = take_old(table, count, &claimer, alone);
-		if (*slot < 0)
-			*slot = take_foreign(table, count, &claimer);
-		if (*slot >= 0) {
-			describe(table, *slot, &claimer, owner, hold);
-			return IPCU_OK;
-		}
-		if (!last.tv_sec) /* mostly there is one at once, and nobody asks for the time */
-			last = ipcu_deadline_between(deadline, LEAST_NANOSECONDS, MOST_NANOSECONDS);
-		nanosleep(&pause, NULL);
-	} while (!ipcu_deadline_passed(&last));
-	ipcu_fail(IPCU_SYSTEM, "its table of holders is damaged: there are units, but no slot");
-	ipcu_hint(
-		"somebody who may write the semaphore has filled it, or /proc hides who has ended or left (hidepid); "
-		"remove and create it again");
-	return IPCU_SYSTEM;
-}
-
-void ipcu_holders_drop(struct holder_table *table, int slot)
-{
-	struct holder_entry *entry;
-	pid_t self = getpid();
-	uint64_t word;
-
-	if (slot < 0 || slot >= (int)IPCU_SEM_COUNT_MAX)
-		return;
-	entry = &table->entries[slot];
-	word = atomic_load(&entry->holder);
-	if (pid_of(word) == self && !is_foreign(entry, word, ipcu_process_numbers(self)))
-		atomic_compare_exchange_strong(&entry->holder, &word, 0);
-}
-
-/* A consistent copy of an entry; false if nobody living that we can name has it, or not yet quite. */
-static bool read_entry(struct holder_table *table, unsigned slot, uint64_t numbers,
-		       struct ipcu_holder *holder)
-{
-	struct holder_entry *entry = &table->entries[slot];
-	uint64_t word = atomic_load(&entry->holder), owner;
-
-	if (is_foreign(entry, word, numbers) || surely_free(word) || is_free(word) ||
-	    atomic_load(&entry->described) != word)
-		return false;
-	owner = entry->owner;
+	*ours = atomic_load(&entry->described) == word && atomic_load(&entry->set) == set;
 	memset(holder, 0, sizeof(*holder));
 	holder->pid = owner ? (pid_t)owner : pid_of(word);
 	holder->keeper = owner ? pid_of(word) : 0;
-	holder->units = entry->units;
-	holder->mode = (enum ipcu_hold_mode)entry->mode;
-	holder->since.tv_sec = (time_t)(entry->since / NANO);
-	holder->since.tv_nsec = (long)(entry->since % NANO);
-	holder->slot = (int)slot;
+	holder->units = atomic_load(&entry->units);
+	holder->mode = (enum ipcu_hold_mode)(mode & HOLDER_MODE_MASK);
+	holder->slot = mode & HOLDER_SLOT_UNSURE ? -1 : 0;
+	holder->since = wall_clock(atomic_load(&entry->since));
 	atomic_thread_fence(memory_order_acquire);
-	return atomic_load(&entry->holder) == word;
+	return !(version & 1) && atomic_load(&entry->version) == version &&
+	       atomic_load(&entry->word) == word;
 }
 
-size_t ipcu_holders_each(struct holder_table *table, ipcu_holder_fn fn, void *context)
+bool ipcu_holder_read(struct holder_entry *entry, int set, struct ipcu_holder *holder)
 {
-	uint32_t high = atomic_load(&table->high);
-	uint64_t numbers = ipcu_process_numbers(getpid());
-	char command[4096];
-	size_t count = 0;
+	uint64_t word = atomic_load(&entry->word);
+	bool ours = false;
 
-	if (high > IPCU_SEM_COUNT_MAX)
-		high = IPCU_SEM_COUNT_MAX;
-	for (unsigned i = 0; i < high; i++) {
+	if (!is_of(entry, word, set) ||
+	    is_foreign(entry, word, (uint32_t)ipcu_process_numbers(getpid())) || is_free(word))
+		return false;
+	return copy(entry, word, holder, &ours, set) && ours && holder->pid > 0;
+}
+
+void ipcu_holders_each(struct holder_table *table, int set, ipcu_holder_fn fn, void *context)
+{
+	struct holder_walk walk = { .table = table, .set = set };
+	struct holder_entry *entry;
+	int slot;
+
+	ipcu_holder_known(table, set, &walk.limit);
+	while ((entry = ipcu_holder_next(&walk, &slot))) {
 		struct ipcu_holder holder;
 
-		if (!read_entry(table, i, numbers, &holder))
+		if (!ipcu_holder_read(entry, set, &holder))
 			continue;
-		count++;
-		if (!fn)
-			continue;
-		ipcu_process_command(holder.pid, command, sizeof(command));
-		holder.command = command;
+		if (holder.slot == 0)
+			holder.slot = slot;
 		fn(&holder, context);
 	}
-	return count;
+}
+
+/* ---- taking an entry ------------------------------------------------------------ */
+
+struct claimer {
+	struct holder_table *table;
+	const struct holder_claim *claim;
+	struct ipcu_hold *hold;
+	int64_t now;
+	uint64_t word;	/* to be put into an entry */
+	uint64_t alone; /* all units were held by this process then, 0: they were not */
+	uint32_t pid_namespace;
+	unsigned count;
+	struct holder_entry *entry; /* that was taken */
+	uint64_t before;	    /* its word before that */
+};
+
+static struct claimer start(struct holder_table *table, const struct holder_claim *claim,
+			    struct ipcu_hold *hold)
+{
+	struct claimer claimer = { .table = table, .claim = claim, .hold = hold };
+	int64_t ticks = sysconf(_SC_CLK_TCK);
+	uint64_t then;
+
+	claimer.now = boot_nanoseconds();
+	then = (uint64_t)(claimer.now / (NANO / (ticks > 0 ? ticks : 100)));
+	claimer.word = then << HOLDER_TIME_SHIFT | tag_of(claim->set) << HOLDER_PID_BITS |
+		       (uint64_t)hold->pid;
+	claimer.pid_namespace = (uint32_t)ipcu_process_numbers(hold->pid);
+	return claimer;
+}
+
+static bool exchange(struct claimer *claimer, struct holder_entry *entry, int slot, uint64_t word)
+{
+	if (!atomic_compare_exchange_strong(&entry->word, &word, claimer->word))
+		return false;
+	claimer->hold->entry = slot;
+	claimer->hold->word = claimer->word;
+	claimer->entry = entry;
+	claimer->before = word;
+	return true;
+}
+
+static struct holder_walk walk_slots(const struct claimer *claimer, bool make)
+{
+	return (struct holder_walk){ .table = claimer->table,
+				     .set = claimer->claim->set,
+				     .limit = claimer->count,
+				     .make = make };
+}
+
+static bool is_old(const struct claimer *claimer, uint64_t word)
+{
+	return time_of(word) < claimer->alone;
+}
+
+/* Why an entry may be taken. */
+enum reason { SURELY_FREE, FREE, OLD };
+
+static bool may_take(const struct claimer *claimer, struct holder_entry *entry, uint64_t word,
+		     enum reason reason)
+{
+	if (!is_of(entry, word, claimer->claim->set))
+		return entry != holder_first(claimer->table, claimer->claim->set) || word == 0;
+	if (reason == OLD)
+		return is_old(claimer, word);
+	if (is_foreign(entry, word, claimer->pid_namespace))
+		return false;
+	return reason == FREE ? is_free(word) : surely_free(word);
+}
+
+/* Take the first entry for which REASON holds. *FULL: there was no place for more entries. */
+static bool take(struct claimer *claimer, enum reason reason, bool *full)
+{
+	struct holder_walk walk = walk_slots(claimer, true);
+	struct holder_entry *entry;
+	int slot;
+
+	while ((entry = ipcu_holder_next(&walk, &slot))) {
+		uint64_t word = atomic_load(&entry->word);
+
+		if (may_take(claimer, entry, word, reason) && exchange(claimer, entry, slot, word))
+			return true;
+	}
+	*full = walk.next < walk.limit;
+	return false;
+}
+
+/* Take the oldest entry of a different PID namespace: all others are of living holders, so one of those must be free. */
+static bool take_foreign(struct claimer *claimer)
+{
+	struct holder_walk walk = walk_slots(claimer, false);
+	struct holder_entry *entry, *found = NULL;
+	uint64_t oldest = UINT64_MAX;
+	int slot, found_slot = 0;
+
+	while ((entry = ipcu_holder_next(&walk, &slot))) {
+		uint64_t word = atomic_load(&entry->word);
+
+		if (word < oldest && is_of(entry, word, claimer->claim->set) &&
+		    is_foreign(entry, word, claimer->pid_namespace)) {
+			oldest = word; /* its upper bits are the time */
+			found = entry;
+			found_slot = slot;
+		}
+	}
+	return found && exchange(claimer, found, found_slot, oldest);
+}
+
+/*
+ * Take the first entry, which a different set has. Return IPCU_NOT_NOW if that set exists, which ipcmni_extend makes
+ * possible; IPCU_NOT_FOUND if the own set is gone.
+ */
+static enum ipcu_result take_from_set(struct claimer *claimer, struct holder_entry *entry,
+				      uint64_t word)
+{
+	struct semid_ds state;
+	int other = atomic_load(&entry->set);
+	bool described = atomic_load(&entry->described) == word;
+
+	if (ipcu_stat_set(claimer->claim->set, &state) < 0)
+		return ipcu_fail_call("semctl", EIDRM, "cannot take units");
+	if (described && ipcu_stat_set(other, &state) == 0)
+		return IPCU_NOT_NOW;
+	exchange(claimer, entry, 0, word);
+	return IPCU_OK;
+}
+
+/* Read the count, and note whether this process holds all units: before the count, which may grow, the time is read. */
+static enum ipcu_result look_at_count(struct claimer *claimer)
+{
+	uint64_t now = ipcu_process_clock();
+	int count = semctl(claimer->claim->set, SEM_COUNT, GETVAL);
+
+	if (count < 0)
+		return ipcu_fail_call("semctl", errno == EINVAL ? EIDRM : errno,
+				      "cannot take units");
+	claimer->count =
+		(unsigned)count < IPCU_SEM_COUNT_MAX ? (unsigned)count : IPCU_SEM_COUNT_MAX;
+	claimer->alone = claimer->hold->units == (unsigned)count ? now : 0;
+	return IPCU_OK;
+}
+
+static enum ipcu_result no_entry_free(void)
+{
+	ipcu_fail(IPCU_SYSTEM,
+		  "the table of its holders is corrupted: units were free, but no slot is");
+	ipcu_hint(
+		"a process with write permission for the semaphore has filled the table, or /proc "
+		"is mounted with hidepid; remove the semaphore and create it again");
+	return IPCU_SYSTEM;
+}
+
+static enum ipcu_result table_full(void)
+{
+	ipcu_fail(IPCU_LIMIT, "the table of holders of user %lu is full", (unsigned long)geteuid());
+	ipcu_hint("remove semaphores with ipc-rm, or use fewer that have more than one unit");
+	return IPCU_LIMIT;
+}
+
+/* Try all entries once. IPCU_OK: claimer->entry was taken, or is NULL if the caller may try again. */
+static enum ipcu_result try_all(struct claimer *claimer)
+{
+	struct holder_entry *first = holder_first(claimer->table, claimer->claim->set);
+	uint64_t word = atomic_load(&first->word);
+	enum ipcu_result result = look_at_count(claimer);
+	bool full = false;
+
+	if (result == IPCU_OK && word && !is_of(first, word, claimer->claim->set))
+		result = take_from_set(claimer, first, word);
+	if (result != IPCU_OK || claimer->entry)
+		return result;
+	if (!take(claimer, SURELY_FREE, &full) && !take(claimer, FREE, &full) &&
+	    !(claimer->alone && take(claimer, OLD, &full)) && !take_foreign(claimer) && full)
+		return table_full();
+	return IPCU_OK;
+}
+
+static enum ipcu_result try_long(struct claimer *claimer, const struct timespec *deadline)
+{
+	struct timespec pause = { 0, 1000000 }, last = { 0, 0 };
+	enum ipcu_result result;
+
+	do {
+		result = try_all(claimer);
+		if (result != IPCU_OK || claimer->entry)
+			return result;
+		if (!last.tv_sec) /* an entry is free at once in most cases: then no time is read */
+			last = ipcu_deadline_between(deadline, LEAST_NANOSECONDS, MOST_NANOSECONDS);
+		nanosleep(&pause, NULL);
+	} while (!ipcu_deadline_passed(&last));
+	return no_entry_free();
+}
+
+/* ---- describing it ---------------------------------------------------------------- */
+
+/* Note the holder that died with this entry. A process that execs, and a keeper that is released, end normally. */
+static void note_previous(struct claimer *claimer)
+{
+	struct holder_entry *entry = claimer->entry;
+	uint64_t word = claimer->before;
+	uint32_t owner = atomic_load(&entry->owner);
+
+	if (!word || atomic_load(&entry->described) != word ||
+	    !is_of(entry, word, claimer->claim->set) ||
+	    is_foreign(entry, word, claimer->pid_namespace) || !is_free(word) ||
+	    atomic_load(&entry->mode) & HOLDER_EXECS ||
+	    (atomic_load(&entry->keeper) & ((1u << KEEPER_STATE_BITS) - 1)) == KEEPER_RELEASING)
+		return;
+	claimer->hold->previous_died = true;
+	claimer->hold->previous = owner ? (pid_t)owner : pid_of(word);
+}
+
+static uint64_t keeper_word(struct holder_table *table, pid_t owner)
+{
+	return owner ? (atomic_fetch_add(&table->sequence, 1) + 1) << KEEPER_STATE_BITS |
+			       KEEPER_STARTING
+		     : KEEPER_NONE;
+}
+
+static void describe(const struct claimer *claimer)
+{
+	const struct holder_claim *claim = claimer->claim;
+	struct holder_entry *entry = claimer->entry;
+	uint32_t version = atomic_load_explicit(&entry->version, memory_order_relaxed) | 1;
+
+#define STORE(member, value) atomic_store_explicit(&entry->member, value, memory_order_relaxed)
+	STORE(version, version);
+	atomic_thread_fence(memory_order_release);
+	STORE(keeper, keeper_word(claimer->table, claim->owner));
+	STORE(since, claimer->now);
+	STORE(set, claim->set);
+	STORE(units, claimer->hold->units);
+	STORE(owner, (uint32_t)claim->owner);
+	STORE(mode, (uint32_t)claimer->hold->mode | (claim->execs ? HOLDER_EXECS : 0));
+	STORE(pid_namespace, claimer->pid_namespace);
+#undef STORE
+	atomic_store_explicit(&entry->version, version + 1, memory_order_release);
+	atomic_store_explicit(&entry->described, claimer->word, memory_order_release);
+}
+
+/* ---- whether the slot is the only one of its number ---------------------------------- */
+
+/* How many units of the set the table accounts for, those of other PID namespaces included. */
+static unsigned listed_units(struct holder_table *table, int set)
+{
+	struct holder_walk walk = { .table = table, .set = set };
+	uint32_t pid_namespace = (uint32_t)ipcu_process_numbers(getpid());
+	struct holder_entry *entry;
+	unsigned units = 0;
+	int slot;
+
+	ipcu_holder_known(table, set, &walk.limit);
+	while ((entry = ipcu_holder_next(&walk, &slot))) {
+		uint64_t word = atomic_load(&entry->word);
+
+		if (is_of(entry, word, set) && atomic_load(&entry->described) == word &&
+		    (is_foreign(entry, word, pid_namespace) || !is_free(word)))
+			units += atomic_load(&entry->units);
+	}
+	return units;
+}
+
+/* Whether each unit that is held is accounted for. */
+static bool is_complete(const struct claimer *claimer)
+{
+	unsigned short m[SEM_MEMBERS] = { 0 };
+	unsigned held;
+
+	if (ipcu_set_read(claimer->claim->set, m, SEM_MEMBERS, NULL) < 0)
+		return false;
+	held = (unsigned)(m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
+	return claimer->hold->units >= held ||
+	       listed_units(claimer->table, claimer->claim->set) >= held;
+}
+
+/*
+ * A table that was removed and created again lacks the holders of that time. Until all units are accounted for, a slot is
+ * not promised to be unique, and the hold has none.
+ */
+static void judge_slot(const struct claimer *claimer, enum holder_known known)
+{
+	struct holder_table *table = claimer->table;
+	struct timespec pause = { 0, 1000000 }, last = ipcu_deadline_in(FRESH_NANOSECONDS);
+	int set = claimer->claim->set;
+	bool complete = is_complete(claimer);
+
+	/* Another process may have taken units and be about to enter itself. */
+	while (!complete && known == HOLDER_FRESH && !ipcu_deadline_passed(&last)) {
+		nanosleep(&pause, NULL);
+		known = ipcu_holder_known(table, set, NULL);
+		complete = known == HOLDER_COMPLETE || is_complete(claimer);
+	}
+	ipcu_holder_know(table, set, known, complete ? HOLDER_COMPLETE : HOLDER_DOUBTFUL);
+	if (complete)
+		return;
+	claimer->hold->slot = -1;
+	atomic_fetch_or(&claimer->entry->mode, HOLDER_SLOT_UNSURE);
+}
+
+static void enter(struct claimer *claimer)
+{
+	int set = claimer->claim->set;
+	enum holder_known known = ipcu_holder_known(claimer->table, set, NULL);
+
+	if (claimer->before)
+		note_previous(claimer);
+	if (known == HOLDER_UNKNOWN) {
+		ipcu_holder_know(claimer->table, set, HOLDER_UNKNOWN, HOLDER_FRESH);
+		known = HOLDER_FRESH;
+	}
+	if (claimer->hold->entry > 0)
+		ipcu_holder_use(claimer->table, set, (unsigned)claimer->hold->entry);
+	describe(claimer);
+	claimer->hold->slot = claimer->hold->entry;
+	if (known != HOLDER_COMPLETE)
+		judge_slot(claimer, known);
+}
+
+enum ipcu_result ipcu_holders_claim(struct holder_table *table, const struct holder_claim *claim,
+				    struct ipcu_hold *hold, const struct timespec *deadline)
+{
+	struct claimer claimer = start(table, claim, hold);
+	enum ipcu_result result = IPCU_OK;
+
+	if (!exchange(&claimer, holder_first(table, claim->set), 0, 0))
+		result = try_long(&claimer, deadline);
+	if (result == IPCU_NOT_NOW) {
+		ipcu_holders_no_entry(claim->set, hold);
+		return IPCU_OK;
+	}
+	if (result == IPCU_OK)
+		enter(&claimer);
+	return result;
+}
+
+void ipcu_holders_no_entry(int set, struct ipcu_hold *hold)
+{
+	int count = semctl(set, SEM_COUNT, GETVAL);
+
+	hold->entry = -1;
+	hold->slot = count > 0 && hold->units == (unsigned)count ? 0 : -1;
+}
+
+void ipcu_holders_drop(struct holder_table *table, int set, const struct ipcu_hold *hold)
+{
+	struct holder_entry *entry;
+	uint64_t word = hold->word;
+
+	if (hold->entry < 0 || hold->entry >= (int)IPCU_SEM_COUNT_MAX || !word)
+		return;
+	entry = ipcu_holder_entry(table, set, (unsigned)hold->entry, false);
+	if (entry)
+		atomic_compare_exchange_strong(&entry->word, &word, 0);
 }

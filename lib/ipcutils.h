@@ -495,8 +495,12 @@ enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLU
 struct ipcu_hold {
 	enum ipcu_hold_mode mode;
 	unsigned units;
-	int slot; /* 0 to count - 1, no other holder of this PID namespace has it; -1 for a raw set */
-	pid_t pid; /* who holds */
+	int slot; /* 0 to count - 1: no other holder of this PID namespace has it. -1: a foreign set, or not known */
+	pid_t pid;	    /* the holder */
+	bool previous_died; /* the previous holder of the slot was killed, or ended without releasing it */
+	pid_t previous; /* the process that died, or the one for which it held */
+	int entry;	/* private */
+	uint64_t word;	/* private */
 };
 
 /*
@@ -581,18 +585,23 @@ struct ipcu_holder {
 	pid_t keeper; /* the process that has them on its behalf, 0: itself */
 	enum ipcu_hold_mode mode;
 	unsigned units;
-	int slot;
-	struct timespec since; /* by CLOCK_REALTIME */
+	int slot;	       /* -1: not known */
+	struct timespec since; /* by CLOCK_REALTIME, 0: not known */
 	/* Its command line, with spaces for control characters. */
 	const char *command;
 };
 typedef void (*ipcu_holder_fn)(const struct ipcu_holder *holder, void *context);
 
 /*
- * Call FN for each holder, lowest slot first; of a raw set nobody knows them. Who has just got
- * units may not be in the table yet, and those of another PID namespace are left out. IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_SYSTEM.
+ * Call FN for each holder of a named semaphore, in the order of their slots. A process that has just taken units may not be listed yet.
+ * *UNLISTED, if not NULL, is how many units are held by processes that cannot be listed: those of a different PID
+ * namespace, and those that took their units before the table of holders was removed. If such a process holds an
+ * exclusive lock, or the only unit, it is listed nevertheless.
+ *
+ * IPCU_OK; IPCU_NOT_FOUND; IPCU_DENIED; IPCU_LIMIT; IPCU_SYSTEM.
  */
-enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context);
+enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context,
+				  unsigned *unlisted);
 
 /*
  * One semop(2) with a deadline, on a raw set. The operations' (<sys/sem.h>) flags are the caller's;

@@ -266,7 +266,7 @@ static const char *purpose(enum ipcu_family family, const struct ipcu_info *info
 		return "body of a big message";
 	if (ipcu_registry_is_key(info->creator, info->key, false))
 		return "registry of names";
-	return ipcu_holders_internal(info) ? "holders of a semaphore" : NULL;
+	return ipcu_holders_internal(info->id) ? "holders of semaphores" : NULL;
 }
 
 static void set_purpose(struct ipcu_info *info, enum ipcu_family family)

@@ -26,7 +26,6 @@
 
 #include "deadline.h"
 #include "error.h"
-#include "process.h"
 #include "queue.h" /* ipcu_no_wait */
 #include "sem.h"
 
@@ -186,37 +185,35 @@ static enum ipcu_result acquire(ipcu_sem *sem, struct ipcu_hold *hold,
 {
 	struct request request = { .units = hold->units,
 				   .exclusive = hold->mode == IPCU_HOLD_EXCLUSIVE };
-	struct holder_table *table;
-	enum ipcu_result result = ipcu_sem_table(sem, &table);
-	uint64_t now;
-	int count;
+	const struct holder_claim claim = { .set = sem->object.id,
+					    .owner = sem->owner,
+					    .execs = sem->execs };
+	struct holder_table *table = ipcu_sem_table(sem);
+	enum ipcu_result result = take(sem, &request, deadline);
 
-	if (result == IPCU_DENIED)
-		return ipcu_object_denied(&sem->object, "shmget", "cannot take units");
-	if (result == IPCU_OK)
-		result = take(sem, &request, deadline);
 	if (result != IPCU_OK)
 		return result;
 	hold->units = request.units;
-	now = ipcu_process_clock(); /* before the count, which may grow and let others in */
-	count = semctl(sem->object.id, SEM_COUNT, GETVAL);
-	if (count < 0)
-		result = ipcu_sem_failed(sem, errno, "cannot take units");
+	if (table)
+		result = ipcu_holders_claim(table, &claim, hold, deadline);
 	else
-		result = ipcu_holders_claim(table, (unsigned)count,
-					    hold->units == (unsigned)count ? now : 0, sem->owner,
-					    hold, deadline, &hold->slot);
+		ipcu_holders_no_entry(sem->object.id, hold);
 	if (result != IPCU_OK)
 		give(sem, hold);
 	return result;
 }
 
+static struct ipcu_hold new_hold(enum ipcu_hold_mode mode, unsigned units)
+{
+	return (struct ipcu_hold){
+		.mode = mode, .units = units, .slot = -1, .pid = getpid(), .entry = -1
+	};
+}
+
 enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct timespec *deadline,
 				  struct ipcu_hold *hold)
 {
-	struct ipcu_hold new = {
-		.mode = IPCU_HOLD_UNITS, .units = units, .slot = -1, .pid = getpid()
-	};
+	struct ipcu_hold new = new_hold(IPCU_HOLD_UNITS, units);
 	enum ipcu_result result;
 
 	if (units == 0 || units > IPCU_SEM_COUNT_MAX)
@@ -231,7 +228,7 @@ enum ipcu_result ipcu_sem_acquire(ipcu_sem *sem, unsigned units, const struct ti
 static enum ipcu_result lock(ipcu_sem *sem, enum ipcu_hold_mode mode,
 			     const struct timespec *deadline, struct ipcu_hold *hold)
 {
-	struct ipcu_hold new = { .mode = mode, .units = 1, .slot = -1, .pid = getpid() };
+	struct ipcu_hold new = new_hold(mode, 1);
 	enum ipcu_result result;
 
 	if (ipcu_sem_may(sem->object.named, SEM_USE_LOCK) != IPCU_OK)
@@ -264,9 +261,10 @@ enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold)
 	/* A child has no undo record of what its parent holds: what it gave would be there twice. */
 	if (hold->pid != getpid())
 		return ipcu_fail(IPCU_USAGE, "process %d holds it, not this one", (int)hold->pid);
-	/* The entry first: who gets the units next must find it free. */
-	if (sem->object.named && ipcu_sem_table(sem, &table) == IPCU_OK)
-		ipcu_holders_drop(table, hold->slot);
+	/* The entry first: the next holder of the units must find it free. */
+	table = atomic_load(&sem->table);
+	if (sem->object.named && table)
+		ipcu_holders_drop(table, sem->object.id, hold);
 	errnum = give(sem, hold);
 	hold->units = 0;
 	return errnum ? ipcu_sem_failed(sem, errnum, "cannot give units back") : IPCU_OK;

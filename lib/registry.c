@@ -30,6 +30,7 @@
 
 #include "deadline.h"
 #include "error.h"
+#include "holder.h"
 #include "identity.h"
 #include "registry-layout.h"
 #include "sysv.h"
@@ -326,6 +327,9 @@ enum ipcu_result ipcu_registry_open_any(struct ipcu_registry *registry, uid_t ow
  */
 static bool is_finished(const struct ipcu_registry *registry)
 {
+	/* With the last name go the tables of holders that no semaphore uses. */
+	if (!registry->keep && (!registry->segment || atomic_load(&registry->segment->names) == 0))
+		ipcu_holders_remove_unused(registry->owner, false, NULL, NULL);
 	if (!registry->segment)
 		return true; /* locked without one: the lock alone would be left */
 	return registry->writable && !registry->keep &&

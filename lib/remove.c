@@ -266,10 +266,7 @@ static enum ipcu_result stale_segment(const struct ipcu_info *info, void *contex
 
 	if (info->kind != IPCU_KIND_MEMORY || !info->internal)
 		return IPCU_OK;
-	if (ipcu_holders_stale(info))
-		snprintf(what, sizeof(what), "table of holders %d: its semaphore is gone",
-			 info->id);
-	else if (ipcu_stage_stale(info))
+	if (ipcu_stage_stale(info))
 		snprintf(what, sizeof(what), "memory %d: who filled it is gone", info->id);
 	else if (!ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
 		return IPCU_OK;
@@ -318,6 +315,48 @@ static void stale_names(struct ipcu_registry *registry, const struct stale *stal
 	}
 }
 
+static void found_table(int id, void *context)
+{
+	char what[96];
+
+	snprintf(what, sizeof(what), "table of holders %d: no semaphore uses it", id);
+	found(context, what);
+}
+
+static void count_table(int id, void *context)
+{
+	(void)id;
+	++*(unsigned *)context;
+}
+
+/* Remove the tables that no semaphore uses, with the registry lock, so that no semaphore is created meanwhile. */
+static enum ipcu_result stale_tables(uid_t owner, const struct stale *stale)
+{
+	struct ipcu_registry registry;
+	enum ipcu_result result;
+	unsigned count = 0;
+	bool keep = true; /* an empty registry is reported by the caller */
+
+	ipcu_holders_remove_unused(owner, true, count_table, &count);
+	if (!count)
+		return IPCU_OK;
+	if (stale->flags & IPCU_REMOVE_DRY_RUN) {
+		ipcu_holders_remove_unused(owner, true, found_table, (void *)stale);
+		return IPCU_OK;
+	}
+	result = ipcu_registry_open_locked(&registry, owner, false);
+	if (result == IPCU_NOT_FOUND) {
+		result = ipcu_registry_open_locked(&registry, owner, true);
+		keep = false;
+	}
+	if (result != IPCU_OK)
+		return result;
+	ipcu_holders_remove_unused(owner, false, found_table, (void *)stale);
+	registry.keep = keep;
+	ipcu_registry_unlock_close(&registry);
+	return IPCU_OK;
+}
+
 enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_fn fn, void *context)
 {
 	struct stale stale = { seconds, flags, fn, context };
@@ -336,6 +375,9 @@ enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_f
 	} else if (result != IPCU_NOT_FOUND) {
 		return result;
 	}
+	result = stale_tables(self, &stale);
+	if (result != IPCU_OK)
+		return result;
 	result = ipcu_registry_remove_stale(self, dry_run, &left);
 	if (left)
 		found(&stale, "registry of names: it holds no name");

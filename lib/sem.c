@@ -61,7 +61,6 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 	const struct ipcu_identity identity =
 		ipcu_identity_of(IPCU_KIND_SEMAPHORE, object->owner, object->name, 0);
 	struct ipcu_steps steps = { .count = 0 };
-	struct holder_table *table;
 	enum ipcu_result result;
 
 	ipcu_identity_step(&steps, SEM_MEMBERS, &identity);
@@ -70,9 +69,7 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 	ipcu_step(&steps, SEM_GATE, 1, 0);
 	result = ipcu_identity_init(id, &steps);
 	if (result == IPCU_OK)
-		result = ipcu_holders_attach(id, true, &table);
-	if (result == IPCU_OK)
-		ipcu_holders_detach(table);
+		ipcu_holders_prepare(id);
 	return result;
 }
 
@@ -87,54 +84,13 @@ static bool plausible(const uint64_t definition[4])
 	return definition[0] >= 1 && definition[0] <= IPCU_SEM_COUNT_MAX;
 }
 
-/* The count is a member, and what it was at first is not needed any more. */
+/* The count is a member; the count at creation is of no use any more. */
 static bool redefine(struct ipcu_found *found, uint64_t definition[4])
 {
 	if (found->members != SEM_MEMBERS)
 		return false;
 	definition[0] = found->values[SEM_COUNT];
 	return plausible(definition);
-}
-
-struct user_list {
-	char text[160];
-	size_t count;
-};
-
-static void name_holder(const struct ipcu_holder *holder, void *context)
-{
-	struct user_list *users = context;
-	size_t used = strlen(users->text);
-
-	if (users->count++ < 3)
-		snprintf(users->text + used, sizeof(users->text) - used, "%s%d holds %u (%.40s)",
-			 used ? ", " : "", (int)holder->pid, holder->units, holder->command);
-}
-
-static enum ipcu_result in_use(int id, const struct ipcu_record *record)
-{
-	unsigned short m[SEM_MEMBERS] = { 0 };
-	struct user_list users = { .text = "" };
-	struct holder_table *table;
-	int held;
-
-	(void)record;
-	if (ipcu_set_read(id, m, SEM_MEMBERS, NULL) < 0)
-		return IPCU_OK; /* not ours to read: then not ours to remove */
-	held = m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN];
-	if (held <= 0)
-		return IPCU_OK;
-	if (ipcu_holders_attach(id, false, &table) == IPCU_OK) {
-		ipcu_holders_each(table, name_holder, &users);
-		ipcu_holders_detach(table);
-	}
-	if (users.count)
-		ipcu_fail(IPCU_CONFLICT, "it is in use: %s%s", users.text,
-			  users.count > 3 ? " and others" : "");
-	else
-		ipcu_fail(IPCU_CONFLICT, "it is in use: %d units are held", held);
-	ipcu_hint("end what uses it, or remove it all the same with -f");
-	return IPCU_CONFLICT;
 }
 
 static int waiters(int id, const unsigned short m[SEM_MEMBERS])
@@ -166,8 +122,8 @@ const struct ipcu_kind_ops ipcu_sem_ops = {
 	.redefine = redefine,
 	.members = members,
 	.plausible = plausible,
-	.in_use = in_use,
-	.remove = ipcu_holders_remove,
+	.seal = ipcu_sem_seal,
+	.in_use = ipcu_sem_in_use,
 	.describe = describe,
 };
 
@@ -310,21 +266,19 @@ enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index)
 	return IPCU_OK;
 }
 
-enum ipcu_result ipcu_sem_table(ipcu_sem *sem, struct holder_table **table)
+struct holder_table *ipcu_sem_table(ipcu_sem *sem)
 {
-	struct holder_table *other = NULL;
-	enum ipcu_result result;
+	struct holder_table *table = atomic_load(&sem->table), *other = NULL;
 
-	*table = atomic_load(&sem->table);
-	if (*table)
-		return IPCU_OK;
-	result = ipcu_holders_attach(sem->object.id, true, table);
-	/* Another thread may have been faster. */
-	if (result == IPCU_OK && !atomic_compare_exchange_strong(&sem->table, &other, *table)) {
-		ipcu_holders_detach(*table);
-		*table = other;
+	if (table ||
+	    ipcu_holders_attach(sem->object.id, &sem->object.perm, true, &table) != IPCU_OK)
+		return table;
+	/* A different thread may have been faster. */
+	if (!atomic_compare_exchange_strong(&sem->table, &other, table)) {
+		ipcu_holders_detach(table);
+		table = other;
 	}
-	return result;
+	return table;
 }
 
 /* ---- tokens and values -------------------------------------------------- */
@@ -473,21 +427,6 @@ enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
 	info->taken = m[SEM_TAKEN];
 	info->held = (unsigned)(m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
 	info->waiters = (unsigned)waiters(sem->object.id, m);
-	return IPCU_OK;
-}
-
-enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context)
-{
-	struct holder_table *table;
-	enum ipcu_result result;
-
-	if (!sem->object.named)
-		return IPCU_OK;
-	result = ipcu_holders_attach(sem->object.id, false, &table);
-	if (result != IPCU_OK)
-		return result;
-	ipcu_holders_each(table, fn, context);
-	ipcu_holders_detach(table);
 	return IPCU_OK;
 }
 

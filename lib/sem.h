@@ -23,6 +23,7 @@ struct ipcu_sem {
 	struct ipcu_object object;
 	unsigned short index; /* which of a raw set; 0 for a name */
 	pid_t owner;	      /* units are taken on behalf of this process, 0: this one */
+	bool execs;	      /* a different program will take the place of this process */
 	struct holder_table *_Atomic table; /* NULL until needed */
 };
 
@@ -62,7 +63,14 @@ enum ipcu_sem_use {
 /* Whether USE goes with a name, or with a raw set: IPCU_OK, or IPCU_USAGE and why not. */
 enum ipcu_result ipcu_sem_may(bool named, enum ipcu_sem_use use);
 
-/* The table of holders, attached for writing on first use. */
-enum ipcu_result ipcu_sem_table(ipcu_sem *sem, struct holder_table **table);
+/* The table of holders, attached for writing on first use. NULL: there is none, and no holder can be listed. */
+struct holder_table *ipcu_sem_table(ipcu_sem *sem);
+
+/* The operations "in_use" and "seal" of the kind (object.h). */
+enum ipcu_result ipcu_sem_in_use(int id, const struct ipcu_record *record);
+enum ipcu_result ipcu_sem_seal(int id, const struct ipcu_record *record);
+
+/* How often a conditional step is tried where other processes change the set meanwhile. */
+#define SEM_ATTEMPTS 1000
 
 #endif

@@ -525,7 +525,7 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 @test "ipc-ls shows it, ipc-ls -a its table, ipc-rm says who holds and who waits" {
 	hold m; holder=$!
 	until_true state_is m 0/1free
-	ipc-ls -a --noheadings -o STATE | grep -q 'holders of a semaphore'
+	ipc-ls -a --noheadings -o STATE | grep -q 'holders of semaphores'
 	fails 7 ipc-rm m
 	[[ $stderr == *"$holder holds 1"*"hint: "*"-f"* ]]
 	background ipc-sem run m -- true; waiter=$!
@@ -535,26 +535,35 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 	ipc-rm -f m
 	finish $waiter 3
 	fails 3 ipc-sem run --no-create m -- true
-	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'holders of a semaphore')" = 0 ]
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'holders of semaphores')" = 0 ]
 }
 
-@test "removed by ipcrm, it is made anew with its table" {
+# The identifiers of the tables of holders.
+tables() {
+	ipc-ls -a --noheadings -o STATE,ID -k memory | sed -n 's/holders of semaphores.* //p'
+}
+
+@test "removed by ipcrm, a semaphore and the table of holders are created again" {
 	ipc-sem create m -c 2
 	ipcrm -S "$(ipc-ls --noheadings -o KEY m)"
 	[ "$(ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 0 ]
 	state_is m 1/1free
-	ipcrm -M "$(ipc-ls --noheadings -o KEY m)"
+	ipcrm -m "$(tables)"
 	[ "$(ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 0 ]
+	[ -n "$(tables)" ]
 }
 
-@test "ipc-rm --stale removes a table whose semaphore is gone" {
-	need_namespace "removes a registry"
-	ipc-sem create m
-	key=$(ipc-ls --noheadings -o KEY m)
-	for id in $(ipc-ls -a --noheadings -o STATE,ID -k memory | sed -n 's/registry of names.* //p'); do ipcrm -m "$id"; done
-	ipcrm -S "$key"
-	ipc-rm -v --stale --older-than=0 | grep -q 'table of holders'
-	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'holders of a semaphore')" = 0 ]
+@test "ipc-rm --stale removes a table that no semaphore uses, and no other" {
+	ipc-sem run m -- true
+	ipc-sem run -m 644 other -- true
+	[ "$(tables | wc -l)" = 2 ]
+	ipc-rm other
+	ipc-rm -v --stale --older-than=0 | grep -q 'table of holders .*no semaphore uses it'
+	[ "$(tables | wc -l)" = 1 ]
+	ipc-rm -v --stale --older-than=0 | grep -c 'table of holders' && return 1
+	ipc-sem run m -- true
+	ipc-rm m
+	[ -z "$(tables)" ]
 }
 
 @test "another user needs permission; with it, holders are seen" {
@@ -575,14 +584,15 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 	kill -KILL "$(member open '.holders[0].pid')"
 }
 
-@test "somebody else's segment on the table's key: the next key is taken" {
+@test "a segment of a different user on the key of the table: the next key is used" {
 	need_root "a second user"
-	ipc-sem create m
-	key=$(ipc-ls --noheadings -o KEY m)
+	ipc-sem run m -- true
+	key=$(ipc-ls -a --noheadings -o STATE,KEY -k memory | sed -n 's/holders of semaphores.* //p')
 	ipc-rm m
 	as 1000 perl -e 'defined shmget(shift, 100, 0666 | 01000) or die' $((key))
-	[ "$(ipc-sem run m -- sh -c 'echo $IPC_SLOT')" = 0 ]
-	[ "$(ipc-ls --noheadings -o KEY m)" != "$key" ]
+	ipc-sem create m -c 2
+	[ "$(ipc-sem run m -- sh -c 'ipc-sem status -J m | jq -c "[.holders[0].slot, .unlisted]"')" = "[0,0]" ]
+	[ "$(tables | wc -l)" = 1 ]
 	ipc-rm m
 	ipcrm -M "$key"
 }

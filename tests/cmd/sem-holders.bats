@@ -23,20 +23,35 @@ container() {
 	unshare --pid --fork --mount-proc --kill-child "$@"
 }
 
+# The same in the background: teardown ends the process itself, and with it the container.
+background_container() {
+	background exec_container "$@"
+}
+
+exec_container() {
+	exec unshare --pid --fork --mount-proc --kill-child "$@"
+}
+
 need_containers() {
 	need_root "a PID namespace"
 	unshare --pid --fork --mount-proc true || skip "no PID namespaces here"
 }
 
-# forge KEY PID OWNER: have the first entry of the table say that PID holds one unit for OWNER.
+# The identifier of the table of holders.
+table() {
+	ipc-ls -a --noheadings -o STATE,ID -k memory | sed -n 's/holders of semaphores.* //p'
+}
+
+# forge NAME PID OWNER: make the entry of slot 0 of NAME say that PID holds one unit for OWNER, a keeper that can be released.
 forge() {
 	perl -e '
-		my ($key, $pid, $owner) = @ARGV;
+		my ($table, $set, $pid, $owner) = @ARGV;
 		open my $up, "<", "/proc/uptime" or die;
-		my $word = int((split " ", <$up>)[0] * 100) << 22 | $pid;
-		my $id = shmget(unpack("l", pack "L", hex $key), 0, 0) // die;
-		shmwrite($id, pack("QQQqLL", $word, $word, $owner, 0, 1, 0) . "\0" x 24, 128, 64) or die;
-		shmwrite($id, pack("L", 1), 8, 4) or die' "$@"
+		my $tag = (($set * 2654435761) & 0xffffffff) >> 26;
+		my $word = int((split " ", <$up>)[0] * 100) << 28 | $tag << 22 | $pid;
+		my $entry = pack("QQQqlLLLLL", $word, $word, 1 << 2 | 2, 1, $set, 1, $owner, 0, 0, 2);
+		shmwrite($table, $entry, 4096 + 64 * ($set % 32768), length $entry) or die' \
+		"$(table)" "$(field "$1" ID)" "$2" "$3"
 }
 
 @test "a holder that died in another container holds nothing up" {
@@ -44,7 +59,7 @@ forge() {
 	ipc-sem create m
 	mkfifo "$TMP/go"
 	# Whatever number the one had, there is a living process with it here, and an older one.
-	background container bash -c 'for i in {1..20}; do sleep 1000 <&- & done; echo >"$1/ready"
+	background_container bash -c 'for i in {1..20}; do sleep 1000 <&- & done; echo >"$1/ready"
 		read -r x <"$1/go"; ipc-sem run -t 5s m -- sh -c "echo got \$IPC_SLOT"' x "$TMP" >"$TMP/out"
 	other=$!
 	until_true test -e "$TMP/ready"
@@ -76,7 +91,7 @@ forge() {
 	ipc-sem create m
 	mkfifo "$TMP/go"
 	# They must be older than what is written of the keeper.
-	background container bash -c '
+	background_container bash -c '
 		for i in {1..20}; do sleep 1000 <&- & done
 		echo >"$1/ready"
 		read -r x <"$1/go"
@@ -86,7 +101,7 @@ forge() {
 		exit $status' x "$TMP"
 	other=$!
 	until_true test -e "$TMP/ready"
-	background container bash -c 'sleep 1000 <&- & ipc-sem acquire -P $! m && echo $! >"$1/owner"; wait' x "$TMP"
+	background_container bash -c 'sleep 1000 <&- & ipc-sem acquire -P $! m && echo $! >"$1/owner"; wait' x "$TMP"
 	until_true test -s "$TMP/owner"
 	echo >"$TMP/go"
 	finish $other 3
@@ -96,13 +111,13 @@ forge() {
 
 @test "release believes no table that names another process as keeper" {
 	ipc-sem create -m 666 m
-	ipc-sem create other
+	ipc-sem create -m 666 other
 	background sleep 1000; owner=$!
 	background sleep 1000; victim=$!
 	ipc-sem acquire -P $owner other
 	keeper=$(member other '.holders[0].keeper')
 	for pid in $victim "$keeper"; do
-		forge "$(field m KEY)" "$pid" $owner
+		forge m "$pid" $owner
 		[ "$(member m '.holders[0].keeper')" = "$pid" ]
 		fails 8 ipc-sem release -P $owner m
 		[[ $stderr == *"process $pid, which should keep it for process $owner, is no keeper of it"*"hint: "* ]]
@@ -138,7 +153,7 @@ forge() {
 	[ "$(as 1000 ipc-sem run -n root/m -- sh -c 'echo $IPC_SLOT')" = 0 ]
 	as 1000 ipc-sem run -n -x root/many -- true
 	# Nor by one that somebody forged.
-	forge "$(field m KEY)" $$ 0
+	forge m $$ 0
 	until_true as 1000 ipc-sem run -n root/m -- true
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "holder-layout.h"
 #include "holder.h"
 #include "queue.h"
 #include "sem.h"
@@ -16,8 +17,7 @@
 
 #define STEPS_MAX 32
 #define UNITS 15
-#define HEADER 128
-#define ENTRY 64
+#define SEQUENCE 16 /* the magic number and the sequence */
 
 static void holder(const struct ipcu_holder *holder, void *context)
 {
@@ -30,7 +30,7 @@ static void each(ipcu_sem *sem)
 {
 	unsigned count = 0;
 
-	fuzz_result(ipcu_sem_holders(sem, holder, &count));
+	fuzz_result(ipcu_sem_holders(sem, holder, &count, NULL));
 	must(count <= IPCU_SEM_COUNT_MAX);
 }
 
@@ -48,52 +48,64 @@ static void hold(ipcu_sem *sem, unsigned units)
 static enum ipcu_result listed(const struct ipcu_info *info, void *context)
 {
 	(void)context;
-	ipcu_holders_internal(info);
-	ipcu_holders_stale(info);
+	ipcu_holders_internal(info->id);
 	return IPCU_OK;
 }
 
-/* The key of the set is the key of the table. */
-static char *attach_table(ipcu_sem *sem, size_t *size)
+static void release(ipcu_sem *sem, struct holder_table *table, pid_t owner)
 {
-	int id = shmget(sem->object.key, 0, 0);
-	struct shmid_ds state;
-	char *table;
+	struct keeper keeper;
 
-	must(id >= 0 && ipcu_stat_segment(id, &state) == 0);
-	*size = state.shm_segsz;
-	table = shmat(id, NULL, 0);
-	must(table != (void *)-1);
-	return table;
+	if (!ipcu_keeper_claim(table, sem->object.id, owner, &keeper))
+		return;
+	must(keeper.pid > 0);
+	ipcu_keeper_holds(&keeper);
+	ipcu_keeper_unclaim(&keeper);
+}
+
+/* The entry of one of the slots; block 0 is made by the first process that needs it. */
+static struct holder_entry *entry_of(ipcu_sem *sem, struct holder_table *table, unsigned slot)
+{
+	struct holder_entry *entry = ipcu_holder_entry(table, sem->object.id, slot, true);
+
+	return entry ? entry : holder_first(table, sem->object.id);
+}
+
+/* A word that says which set has a block, at one of the positions of block 0. */
+static void patch_owner(struct fuzz_input *input, ipcu_sem *sem, struct holder_table *table)
+{
+	struct holder_entry *entry = entry_of(sem, table, 1);
+	size_t at = (size_t)(entry - table->blocks[0]) / HOLDER_BLOCK;
+
+	at = (at + fuzz_take(input, 1) % 8) % HOLDER_BLOCKS;
+	fuzz_patch(input, (char *)&table->owners[at], sizeof(table->owners[at]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input input = { data, data + size };
-	size_t table_size;
-	char *table;
+	struct holder_table *table;
 	ipcu_sem *sem;
 
 	fuzz_remove_all();
 	must(ipcu_sem_open(&sem, "s", UNITS, UNITS, NULL) == IPCU_OK);
-	table = attach_table(sem, &table_size);
+	must(ipcu_holders_attach(sem->object.id, NULL, true, &table) == IPCU_OK);
 	for (int steps = 0; input.at < input.end && steps < STEPS_MAX; steps++) {
 		/* One entry is left alone: where all were taken by the living, a claim waits for one to die. */
-		size_t entry = (size_t)fuzz_take(&input, 1) % (UNITS - 1);
+		unsigned slot = (unsigned)fuzz_take(&input, 1) % (UNITS - 1);
+		struct holder_entry *entry = entry_of(sem, table, slot);
 
-		switch (fuzz_take(&input, 1) % 7) {
+		switch (fuzz_take(&input, 1) % 9) {
 		case 0:
-			fuzz_patch(&input, table, HEADER);
+			fuzz_patch(&input, (char *)table, SEQUENCE);
 			break;
 		case 1:
 		case 2:
-			fuzz_patch(&input, table + HEADER + entry * ENTRY, ENTRY);
+			fuzz_patch(&input, (char *)entry, sizeof(*entry));
 			break;
 		case 3: /* a living process, for ever */
-			memcpy(table + HEADER + entry * ENTRY, &(uint64_t){ UINT64_MAX << 22 | 1 },
-			       8);
-			memcpy(table + HEADER + entry * ENTRY + 8,
-			       &(uint64_t){ UINT64_MAX << 22 | 1 }, 8);
+			atomic_store(&entry->word, UINT64_MAX << HOLDER_TIME_SHIFT | 1);
+			atomic_store(&entry->described, UINT64_MAX << HOLDER_TIME_SHIFT | 1);
 			break;
 		case 4:
 			each(sem);
@@ -101,12 +113,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 5:
 			hold(sem, (unsigned)fuzz_take(&input, 1) % UNITS + 1);
 			break;
+		case 6:
+			patch_owner(&input, sem, table);
+			break;
+		case 7:
+			release(sem, table, (pid_t)fuzz_take(&input, 2));
+			break;
 		default:
 			fuzz_result(ipcu_list(geteuid(), IPCU_LIST_ALL, listed, NULL));
 		}
 	}
 	hold(sem, 1);
-	shmdt(table);
+	ipcu_holders_detach(table);
 	ipcu_sem_close(sem);
 	must(ipcu_remove("s", IPCU_KIND_SEMAPHORE, 0) == IPCU_OK);
 	fuzz_remove_all();

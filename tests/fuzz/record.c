@@ -123,7 +123,7 @@ static void use_sem(const char *name, unsigned units)
 	if (fuzz_result(ipcu_lock_exclusive(sem, &ipcu_no_wait, &hold)) == IPCU_OK)
 		fuzz_result(ipcu_sem_release(sem, &hold));
 	fuzz_result(ipcu_sem_resize(sem, units, &ipcu_no_wait));
-	fuzz_result(ipcu_sem_holders(sem, NULL, NULL));
+	fuzz_result(ipcu_sem_holders(sem, NULL, NULL, NULL));
 	ipcu_sem_close(sem);
 }
 

@@ -16,17 +16,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "holder-layout.h"
+#include "holder.h"
 #include "tap.h"
 
 #define PARTIES 3
-#define FRONT 4096 /* bytes at the beginning of the table of holders, where it is in use */
 
 static int sets[3];
 static unsigned short members[3];
 static unsigned short sound[3][64];
 static uint64_t sound_magic;
-static unsigned char *table, *memory;
-static size_t table_size, memory_size;
+static struct holder_table *table;
+static unsigned char *memory;
+static size_t memory_size;
 
 static unsigned random_value(unsigned *seed)
 {
@@ -71,16 +73,39 @@ static void write_memory(unsigned char *at, size_t size, unsigned *seed)
 	memcpy(at + offset, &word, width);
 }
 
+/* The entries that the semaphore has, the words that say whose blocks they are, or a place that is not in use. */
+static void write_table(unsigned *seed)
+{
+	struct holder_entry *block = ipcu_holder_entry(table, sets[0], 1, true);
+	size_t at = block ? (size_t)(block - table->blocks[0]) / HOLDER_BLOCK : 0;
+
+	switch (rand_r(seed) % 8) {
+	case 0:
+		write_memory((unsigned char *)table, sizeof(*table), seed);
+		break;
+	case 1:
+		write_memory((unsigned char *)&table->owners[at], sizeof(table->owners[at]), seed);
+		break;
+	case 2:
+		write_memory((unsigned char *)table, 16, seed);
+		break;
+	case 3:
+	case 4:
+		write_memory((unsigned char *)table->blocks[at], sizeof(table->blocks[at]), seed);
+		break;
+	default:
+		write_memory((unsigned char *)holder_first(table, sets[0]), sizeof(*block), seed);
+	}
+}
+
 static void attack(unsigned seed)
 {
 	alarm(100);
 	for (;;) {
 		write_set(&seed);
 		if (rand_r(&seed) % 2)
-			write_memory(table, rand_r(&seed) % 8 ? FRONT : table_size, &seed);
-		if (rand_r(&seed) %
-		    2) /* how many there are; and the magic, so that calls come far */
-			memset(table + 8, rand_r(&seed) % 256, 4);
+			write_table(&seed);
+		/* The magic number, so that most calls get further. */
 		memcpy(table, &sound_magic, sizeof(sound_magic));
 		write_memory(memory, memory_size, &seed);
 		nanosleep(&(struct timespec){ 0, rand_r(&seed) % 20000 }, NULL);
@@ -151,7 +176,7 @@ static void use_sem(unsigned *seed)
 	expect(ipcu_sem_get(sem, &value), "get");
 	expect(ipcu_sem_resize(sem, 4, &deadline), "resize");
 	expect(ipcu_sem_status(sem, &info), "status");
-	expect(ipcu_sem_holders(sem, see_holder, &seen), "holders");
+	expect(ipcu_sem_holders(sem, see_holder, &seen, NULL), "holders");
 	ipcu_sem_close(sem);
 }
 
@@ -305,7 +330,7 @@ int main(void)
 	make();
 	for (int i = 0; i < 3; i++)
 		sets[i] = set_of(names[i], &members[i], sound[i]);
-	table = attach("hostile-sem", &table_size);
+	is_result(ipcu_holders_attach(sets[0], NULL, true, &table), IPCU_OK, "its table");
 	memcpy(&sound_magic, table, sizeof(sound_magic));
 	memory = attach("hostile-memory", &memory_size);
 	/* All of its page: what is behind the data too. */

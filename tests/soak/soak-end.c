@@ -43,7 +43,7 @@ void soak_kill_keeper(void)
 
 	if (ipcu_sem_open(&sem, "k", 0, 1, &never) != IPCU_OK)
 		return;
-	ipcu_sem_holders(sem, kill_one, &count);
+	ipcu_sem_holders(sem, kill_one, &count, NULL);
 	ipcu_sem_close(sem);
 }
 
@@ -109,7 +109,7 @@ static void check_sem(const char *name, unsigned count, long taken_least, long t
 			(long)info.taken <= taken_most,
 		"%s: %u taken for good are between %ld and %ld", name, info.taken, taken_least,
 		taken_most);
-	worked(ipcu_sem_holders(sem, NULL, NULL), "its table can be read");
+	worked(ipcu_sem_holders(sem, NULL, NULL, NULL), "its table can be read");
 	ipcu_sem_close(sem);
 }
 

@@ -53,7 +53,7 @@ static void holding(ipcu_sem *sem)
 	is_result(ipcu_sem_acquire(sem, 4, NULL, &other), IPCU_LIMIT, "more than there are");
 	is_result(ipcu_sem_acquire(sem, 0, NULL, &other), IPCU_USAGE, "none");
 	is_result(ipcu_lock_shared(sem, &past, &other), IPCU_NOT_NOW, "nor shared");
-	is_result(ipcu_sem_holders(sem, note, &holder), IPCU_OK, "holders");
+	is_result(ipcu_sem_holders(sem, note, &holder, NULL), IPCU_OK, "holders");
 	is_number(holder.pid, getpid(), "the last is this process");
 	is_number(holder.units, 1, "with 1 unit");
 	is_number(holder.keeper, 0, "itself");
