@@ -820,12 +820,14 @@ enum ipcu_pipe_end {
 };
 
 /*
- * Be at END of the pipe NAME. SIZE is the room in bytes for each direction, rounded up to whole pages of 4096, at most
- * 1 GiB; 0: as it was made, or 1 MiB. If a former session is not quite over, waits until DEADLINE for its end. The caller
- * gives *PIPE to ipcu_pipe_close().
+ * Take END of the pipe NAME. SIZE is the room in bytes for each direction, rounded up to whole pages of 4096, at most
+ * 1 GiB; 0: the size of the existing pipe, or 1 MiB. If processes of an earlier session have not left yet, wait for them until
+ * DEADLINE. The caller passes *PIPE to ipcu_pipe_close().
  *
- * IPCU_OK; IPCU_NOT_NOW: the former session is not over; IPCU_CONFLICT also: somebody is at this end, or it has another
- * SIZE, or other directions; IPCU_USAGE also: a raw key, or too large; IPCU_LIMIT: no memory; others as of names.
+ * IPCU_OK; IPCU_NOT_NOW: the earlier session is not over; IPCU_CONFLICT also: a process is at this end, or the pipe has a
+ * different SIZE or different directions; IPCU_USAGE also: a raw key, or too large; IPCU_LIMIT: no memory; IPCU_SYSTEM also: a
+ * process that may write the pipe's semaphores keeps changing them, or has been removing the pipe for 40 seconds; others as of
+ * names.
  */
 enum ipcu_result ipcu_pipe_open(ipcu_pipe **pipe, const char *name, enum ipcu_pipe_end end,
 				uint64_t size, const struct ipcu_open *how,
@@ -839,9 +841,9 @@ enum ipcu_result ipcu_pipe_open(ipcu_pipe **pipe, const char *name, enum ipcu_pi
 enum ipcu_result ipcu_pipe_meet(ipcu_pipe *pipe, const struct timespec *deadline);
 
 /*
- * Leave, and release the handle. Unless ipcu_pipe_finish() was IPCU_OK, the other end gets IPCU_BROKEN. Who leaves last
- * removes the pipe, if it is its owner or root; an owner whose other end is another user's waits two seconds for it to leave.
- * The thread's last error stays as it was. NULL is allowed.
+ * Leave, and release the handle. Unless ipcu_pipe_finish() was IPCU_OK, the peer gets IPCU_BROKEN. The process that leaves last
+ * removes the pipe, if it is its owner or root. An owner whose peer is another user waits for the peer to leave, two seconds at
+ * most. The thread's last error does not change. NULL is allowed.
  */
 void ipcu_pipe_close(ipcu_pipe *pipe);
 
