@@ -10,6 +10,7 @@
  * verify holds safety, with an abort | -DABORT -DKILLS=1 | -DSAFETY -DNOCLAIM |
  * verify holds safety, with two resets | -DRESETS=2 -DKILLS=0 | -DSAFETY -DNOCLAIM |
  * verify holds progress, with a reset | -DRESETS=1 -DKILLS=0 | -DNFAIR=7 | -a -f
+ * verify holds safety, with a removal that seals | -DSEAL -DKILLS=1 | -DSAFETY -DNOCLAIM |
  * verify holds progress | | -DNFAIR=6 | -a -f
  * verify fails the last one releases without looking who is still there | -DBLIND_RELEASE | -DSAFETY -DNOCLAIM |
  * verify fails who gives up does not look whether it was released | -DBLIND_RETRACT | -DSAFETY -DNOCLAIM |
@@ -17,6 +18,8 @@
  * verify fails a slot is opened while a process is in it | -DBLIND_REUSE -DRESETS=2 | -DSAFETY -DNOCLAIM |
  * verify fails a reset is two steps, between which an ejected waiter returns | -DRESETS=1 -DTWO_STEPS | -DSAFETY -DNOCLAIM |
  * verify fails a reset does not compare the generation | -DRESETS=1 -DBLIND_RESET | -DSAFETY -DNOCLAIM |
+ * verify fails an arrival does not wait for a seal | -DSEAL -DKILLS=0 -DBLIND_SEALED | -DSAFETY -DNOCLAIM |
+ * verify fails a removal does not look for arrivals in the step that seals | -DSEAL -DKILLS=0 -DBLIND_SEAL | -DSAFETY -DNOCLAIM |
  * verify fails the lock of the dead does not come back | -DNO_UNDO | -DNFAIR=6 | -a -f
  */
 #define PROCESSES 3
@@ -37,6 +40,7 @@ byte gate[SLOTS];
 byte arrived[SLOTS];
 byte broken[SLOTS];
 byte generation;
+bool sealed;
 byte slot; /* whose gate is 1: the generation's digits do not tell it */
 
 /* What only the model knows. */
@@ -73,6 +77,12 @@ inline open_next()
 #define NEXT_IS_FREE (arrived[NEXT(at)] == 0)
 #endif
 
+#ifdef BLIND_SEALED
+#define SEALED false
+#else
+#define SEALED sealed
+#endif
+
 #ifdef BLIND_RELEASE
 #define ALL_THERE (others == OTHERS && generation == mine)
 #else
@@ -80,10 +90,10 @@ inline open_next()
 #endif
 
 #ifdef BLIND_ARRIVE
-#define MAY_ARRIVE (!broken[at] && arrived[at] < OTHERS && generation < LAST)
+#define MAY_ARRIVE (!SEALED && !broken[at] && arrived[at] < OTHERS && generation < LAST)
 #define MY_GENERATION mine
 #else
-#define MAY_ARRIVE (!broken[at] && arrived[at] < OTHERS && gate[at] == 1 && generation < LAST)
+#define MAY_ARRIVE (!SEALED && !broken[at] && arrived[at] < OTHERS && gate[at] == 1 && generation < LAST)
 #define MY_GENERATION generation
 #endif
 
@@ -215,6 +225,27 @@ proctype aborter()
 }
 #endif
 
+#ifdef SEAL
+proctype sealer()
+{
+	bool unused;
+
+#ifdef BLIND_SEAL
+	atomic { unused = (arrived[slot] == 0) }
+	atomic { sealed = unused }
+#else
+	atomic { unused = (arrived[slot] == 0); sealed = unused }
+#endif
+	if
+	:: unused ->
+		/* Safety: what is removed has no party in it. */
+		atomic { assert(arrived[slot] == 0) }
+	:: unused -> atomic { sealed = false } /* killed */
+	:: !unused
+	fi
+}
+#endif
+
 #if RESETS
 /* Needs no lock: the step names the generation that it ends. */
 proctype resetter()
@@ -263,6 +294,9 @@ init
 		gate[0] = 1;
 		for (i : 0 .. PROCESSES - 1) { run party(i) }
 		run killer();
+#ifdef SEAL
+		run sealer();
+#endif
 #ifdef ABORT
 		run aborter();
 #endif
