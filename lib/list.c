@@ -317,7 +317,8 @@ static enum ipcu_result collect_owner(const struct ipcu_info *info, void *contex
 	uid_t *owners;
 
 	if (info->kind != IPCU_KIND_MEMORY || info->creator != info->owner ||
-	    !ipcu_registry_is_key(info->creator, info->key, false))
+	    !ipcu_registry_is_key(info->creator, info->key, false) ||
+	    ipcu_name_mapped(info->creator, false) != IPCU_OK)
 		return IPCU_OK;
 	owners = realloc(all->owners, (all->count + 1) * sizeof(*owners));
 	if (!owners)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <unistd.h>
@@ -136,6 +137,65 @@ enum ipcu_result ipcu_name_user(const char *user, uid_t *uid)
 	return ipcu_fail(IPCU_NOT_FOUND, "no such user: %s", user);
 }
 
+/* ---- users that are not mapped -------------------------------------------------- */
+
+#define USUAL_OVERFLOW 65534
+
+/* Read the number in the first line of PATH; -1 if there is none. */
+static int64_t read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[32];
+	int64_t number = -1;
+
+	if (file && fgets(line, sizeof(line), file) && line[0] >= '0' && line[0] <= '9')
+		number = strtoll(line, NULL, 10);
+	if (file)
+		fclose(file);
+	return number;
+}
+
+/* Return true if our user namespace has UID. Each line of the map is: first number inside, first outside, how many. */
+static bool is_mapped(uid_t uid)
+{
+	FILE *file = fopen("/proc/self/uid_map", "re");
+	char line[96];
+	bool mapped = false;
+
+	while (file && !mapped && fgets(line, sizeof(line), file)) {
+		char *at = line;
+		uint64_t first = strtoull(at, &at, 10), count;
+
+		strtoull(at, &at, 10);
+		count = strtoull(at, NULL, 10);
+		mapped = uid >= first && uid - first < count;
+	}
+	if (file)
+		fclose(file);
+	return mapped;
+}
+
+enum ipcu_result ipcu_name_mapped(uid_t owner, bool thorough)
+{
+	int64_t overflow;
+
+	if (owner != USUAL_OVERFLOW && !thorough)
+		return IPCU_OK;
+	overflow = read_number("/proc/sys/kernel/overflowuid");
+	if (overflow < 0)
+		overflow = USUAL_OVERFLOW;
+	if ((int64_t)owner != overflow || is_mapped(owner))
+		return IPCU_OK;
+	ipcu_fail(
+		IPCU_SYSTEM,
+		"names cannot be used: user %lu is every user that this user namespace does not map",
+		(unsigned long)owner);
+	ipcu_hint("map the user into the namespace (unshare --map-current-user), or use key:KEY");
+	return IPCU_SYSTEM;
+}
+
+/* ---- what was typed --------------------------------------------------------------- */
+
 /* PATH[:P]; P is a number from 1 to 255 or one character that is not a digit. */
 static enum ipcu_result read_ftok(struct ipcu_name *name, const char *text)
 {
@@ -212,6 +272,9 @@ enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed)
 		owner[slash - typed] = '\0';
 		result = ipcu_name_user(owner, &name->owner);
 	}
+	/* The names of other users are rarer: there is time to read which number stands for those without one. */
+	if (result == IPCU_OK)
+		result = ipcu_name_mapped(name->owner, name->owner != geteuid());
 	if (result == IPCU_OK)
 		strcpy(name->name, plain);
 	return result;

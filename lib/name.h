@@ -35,6 +35,13 @@ enum ipcu_result ipcu_name_check(const char *name);
 /* A user by name or number. IPCU_NOT_FOUND: there is none. */
 enum ipcu_result ipcu_name_user(const char *user, uid_t *uid);
 
+/*
+ * Return IPCU_OK if OWNER is one user. In a user namespace every user without a number there has the same one,
+ * kernel.overflowuid, so that the names and objects of one would be those of all: then IPCU_SYSTEM. The usual value of that
+ * sysctl costs nothing to compare; if THOROUGH, it is read, as before a registry is made.
+ */
+enum ipcu_result ipcu_name_mapped(uid_t owner, bool thorough);
+
 /* The published function: ipcutils(7). Never IPC_PRIVATE, never a big message's key. */
 key_t ipcu_name_derive(uid_t owner, const char *name, unsigned candidate);
 

@@ -142,6 +142,9 @@ enum ipcu_result ipcu_registry_open(struct ipcu_registry *registry, uid_t owner)
 	memset(registry, 0, sizeof(*registry));
 	registry->owner = owner;
 	registry->lock = -1;
+	result = ipcu_name_mapped(owner, false);
+	if (result != IPCU_OK)
+		return result;
 	registry->id = find_segment(owner, &free_key, &squatter);
 	if (registry->id < 0)
 		return IPCU_OK;
@@ -172,6 +175,7 @@ static bool removed_when_unattached(void)
 
 static enum ipcu_result create(uid_t owner)
 {
+	enum ipcu_result result;
 	key_t key;
 	uid_t squatter;
 
@@ -183,6 +187,9 @@ static enum ipcu_result create(uid_t owner)
 			"kernel.shm_rmid_forced is 1: sysctl -w kernel.shm_rmid_forced=0, or use key:KEY, which needs no registry");
 		return IPCU_SYSTEM;
 	}
+	result = ipcu_name_mapped(owner, true);
+	if (result != IPCU_OK)
+		return result;
 	if (find_segment(owner, &key, &squatter) >= 0)
 		return IPCU_OK;
 	if (!key) {
@@ -291,6 +298,8 @@ static enum ipcu_result open_locked(struct ipcu_registry *registry, uid_t owner,
 	memset(registry, 0, sizeof(*registry));
 	registry->owner = owner;
 	registry->lock = -1;
+	if (ipcu_name_mapped(owner, false) != IPCU_OK)
+		return ipcu_last_error()->result;
 	for (int attempt = 0; result == IPCU_NOT_NOW && attempt < TRIES; attempt++)
 		result = open_once(registry, absent, damaged, &last);
 	if (result != IPCU_NOT_NOW)

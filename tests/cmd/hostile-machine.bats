@@ -68,7 +68,6 @@ refused() {
 		fails 1 refused timer_create $errno timeout -s KILL "$DEADLINE" ipc-recv -t 100ms q
 		fails 1 refused timer_create $errno timeout -s KILL "$DEADLINE" ipc-recv -t 100ms q q2
 		background refused timer_create $errno ipc-recv -t 60s q; receiver=$!
-		until_true test -n "$(pgrep -P $receiver)"
 		ipc-send q there
 		finish $receiver
 	done
@@ -99,4 +98,71 @@ refused() {
 		fails 8 refused eventfd2 $errno ipc-recv -t 1s q1 q2
 		[[ $stderr != *"System V"* && $stderr == *"refuses eventfd"* ]]
 	done
+}
+
+# In a user namespace that maps no user, as user 1000 of outside: unmapped COMMAND...
+unmapped() {
+	as 1000 unshare --user "$@"
+}
+
+need_unmapped() {
+	need_root "other users"
+	as 1000 unshare --user true || skip "user namespaces are refused here"
+}
+
+@test "users that a namespace does not map share no names" {
+	need_unmapped
+	local command overflow
+	overflow=$(cat /proc/sys/kernel/overflowuid)
+	# One user's name, made where it may be.
+	as 1000 ipc-sem create -m 666 mine
+	for command in "ipc-send q x" "ipc-sem run m -- true" "ipc-shm create v 9" "ipc-barrier create b 2" "ipc-event set e" \
+		"ipc-ls q" "ipc-ls" "ipc-rm q" "ipc-rm --all -f" "ipc-recv -n $overflow/q" "ipc-sem status $overflow/m" "ipc-pipe read -n p"; do
+		# shellcheck disable=SC2086 # a list of words
+		fails 8 unmapped $command
+		[[ $stderr == *"user $overflow is every user that this user namespace does not map"*"hint: "*"key:KEY"* ]]
+	done
+	# Nothing was made.
+	[ "$(ipc-ls -a --noheadings -o OWNER,KIND | grep -c queue)" = 0 ]
+	# Keys and lists go on.
+	unmapped ipc-send --create key:0x7abc x
+	[ "$(unmapped ipc-recv -n key:0x7abc)" = x ]
+	unmapped ipc-ls -a | grep -q 0x00007abc
+	unmapped ipc-rm key:0x7abc
+	as 1000 ipc-rm mine
+}
+
+@test "user nobody has names where it is mapped, and none where it stands for all others" {
+	need_unmapped
+	local overflow
+	overflow=$(cat /proc/sys/kernel/overflowuid)
+	as "$overflow" ipc-send q x
+	[ "$(as "$overflow" ipc-recv "$overflow/q")" = x ]
+	# Root of a namespace that maps nothing else.
+	fails 8 as 1000 unshare --user --map-root-user ipc-recv -n "$overflow/q"
+	as 1000 unshare --user --map-root-user ipc-ls -a
+	as "$overflow" ipc-rm q
+}
+
+# As user 1000 where that is kernel.overflowuid and the namespace maps user 0 only, as far as /proc says.
+overflown() {
+	as 0 unshare --mount sh -c 'mount --bind "$0/overflow" /proc/sys/kernel/overflowuid &&
+		mount --bind "$0/map" /proc/$$/uid_map &&
+		exec setpriv --reuid=1000 --regid=1000 --clear-groups "$@"' "$TMP" "$@"
+}
+
+@test "another kernel.overflowuid is noticed before the first name is made" {
+	need_unmapped
+	echo 1000 >"$TMP/overflow"
+	echo 0 0 1 >"$TMP/map"
+	overflown true || skip "mounts are refused here"
+	fails 8 overflown ipc-send q x
+	[[ $stderr == *"user 1000 is every user"* ]]
+	as 0 ipc-send q x
+	[ "$(as 0 ipc-recv q)" = x ]
+	echo 0 >"$TMP/overflow"
+	fails 3 overflown ipc-recv -n root/nothing
+	echo 12 >"$TMP/overflow"
+	fails 8 overflown ipc-recv -n 12/q
+	[[ $stderr == *"user 12 is every user"* ]]
 }
