@@ -287,12 +287,15 @@ static void discard_one(int id, const struct shmid_ds *seen, void *context)
 	if (seen->shm_nattch > 0 || !is_ours(seen) || !ipcu_spill_read_head(id, &state, &head) ||
 	    !ipcu_spill_is_head(&head) || head.queue != discard->id)
 		return;
-	if (!discard->known || was_queued(discard, id, &head))
-		remove_untouched(id);
-	else if (!discard->last)
-		discard->left += !may_attach(id, &discard->queue, seen);
-	else if (!may_attach(id, &discard->queue, seen))
-		remove_untouched(id);
+	if (discard->known && !was_queued(discard, id, &head)) {
+		if (may_attach(id, &discard->queue, seen))
+			return;
+		if (!discard->last) {
+			discard->left++;
+			return;
+		}
+	}
+	remove_untouched(id);
 }
 
 int ipcu_spill_discard_queue(int id)

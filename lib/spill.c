@@ -64,7 +64,7 @@ bool ipcu_spill_is_head(const struct ipcu_spill_head *head)
  */
 static void copy_head(struct ipcu_spill_head *head, const uint32_t *from)
 {
-	uint32_t words[sizeof(*head) / sizeof(uint32_t)];
+	uint32_t words[sizeof(*head) / sizeof(uint32_t)] = { 0 };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		words[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
