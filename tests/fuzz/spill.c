@@ -62,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char body[BODY] = "\x1bipcu\x01\xf5", what[128], *head;
 	struct ipcu_message received = { 0 };
 	struct shmid_ds state;
+	struct msqid_ds queue_state;
 	ipcu_queue *queue;
 	int foreign, id;
 	ssize_t got;
@@ -106,6 +107,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (ipcu_spill_stale(id, 0, what, sizeof(what)))
 			must(strstr(what, "big message"));
 		must(!ipcu_spill_stale(foreign, 0, what, sizeof(what)));
+		must(ipcu_stat_queue(queue->object.id, &queue_state) == 0);
+		queue_state.msg_perm.mode = (unsigned short)fuzz_take(&input, 2);
+		ipcu_spill_narrow(queue->object.id, &queue_state);
+		ipcu_spill_sweep(&queue_state, 0);
 		break;
 	default:
 		must(ipcu_remove("q", IPCU_KIND_QUEUE, IPCU_REMOVE_FORCE) == IPCU_OK);
