@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "holder.h"
 #include "pipe.h"
 #include "registry-layout.h"
 #include "tap.h"
@@ -229,11 +230,84 @@ static void registry_records(void)
 	ipcu_registry_unlock_close(&names);
 }
 
+/* ---- the table of holders --------------------------------------------------------- */
+
+#define HOLDERS 4
+#define UNITS 3 /* of each holder, so that a torn entry is recognised */
+
+static struct holder_table *table;
+static int set;
+static _Atomic int claiming;
+static _Atomic long listed;
+
+/* Each thread enters itself as a holder and leaves again, also twice in a row on one entry, until the readers saw enough. */
+static void *claim(void *unused)
+{
+	const struct holder_claim holder = { .set = set };
+
+	for (long turn = 0; turn < stream / 100 || listed < 300; turn++) {
+		struct ipcu_hold hold = { .units = UNITS,
+					  .mode = IPCU_HOLD_UNITS,
+					  .pid = getpid() };
+
+		if (ipcu_holders_claim(table, &holder, &hold, NULL) != IPCU_OK) {
+			expect(false, "claim");
+			break;
+		}
+		failures += hold.slot < 0 || hold.slot >= HOLDERS;
+		ipcu_holders_drop(table, set, &hold);
+	}
+	claiming--;
+	return unused;
+}
+
+static void see_holder(const struct ipcu_holder *holder, void *context)
+{
+	(void)context;
+	listed++;
+	failures += holder->pid != getpid() || holder->units != UNITS ||
+		    holder->mode != IPCU_HOLD_UNITS || holder->keeper != 0;
+}
+
+static void *list_holders(void *unused)
+{
+	while (claiming)
+		ipcu_holders_each(table, set, see_holder, NULL);
+	return unused;
+}
+
+static void holder_entries(void)
+{
+	pthread_t holders[HOLDERS], readers[READERS];
+	ipcu_sem *sem;
+	key_t key;
+
+	is_result(ipcu_sem_open(&sem, "held", HOLDERS, 0, NULL), IPCU_OK, "a semaphore");
+	ipcu_name_key("held", &key);
+	set = semget(key, 0, 0);
+	is_result(ipcu_holders_attach(set, NULL, true, &table), IPCU_OK, "its table of holders");
+	claiming = HOLDERS;
+	for (int i = 0; i < READERS; i++)
+		pthread_create(&readers[i], NULL, list_holders, NULL);
+	for (int i = 0; i < HOLDERS; i++)
+		pthread_create(&holders[i], NULL, claim, NULL);
+	for (int i = 0; i < HOLDERS; i++)
+		pthread_join(holders[i], NULL);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	is_number(failures, 0, "every holder that was listed was whole");
+	ipcu_holders_detach(table);
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("held", IPCU_KIND_SEMAPHORE, 0), IPCU_OK, "removed");
+}
+
 int main(void)
 {
 	deadline_for_all(120);
 	stream = rounds("ROUNDS", stream);
 	pipe_ring();
 	registry_records();
+	holder_entries();
+	ipcu_remove_stale(0, 0, NULL, NULL);
 	return done();
 }
