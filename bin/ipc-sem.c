@@ -130,6 +130,14 @@ error_t sem_parse(int key, char *arg, struct argp_state *state)
 	case CLI_RESIZE:
 		options->resize = true;
 		return 0;
+	case CLI_TRANSIENT:
+		options->transient = true;
+		return 0;
+	case CLI_VALUE:
+		error = parse_number(state, "--value", arg, 0, IPCU_SEM_COUNT_MAX, &number);
+		options->value = (unsigned)number;
+		options->value_given = true;
+		return error;
 	case ARGP_KEY_ARGS:
 		options->words = state->argv + state->next;
 		options->word_count = state->argc - state->next;
@@ -168,22 +176,65 @@ enum ipcu_result sem_check(const struct sem_options *options)
 	return result;
 }
 
+enum ipcu_result sem_open_with(ipcu_sem **sem, const struct sem_options *options, unsigned count)
+{
+	/* Readers share a unit each: a semaphore that is only used as a lock has all units there can be. */
+	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
+	struct ipcu_sem_options with = {
+		.count = options->resize ? 0 : options->count,
+		.otherwise = count ? count : otherwise,
+		.transient = options->transient,
+	};
+	unsigned units = with.count ? with.count : with.otherwise;
+
+	if (options->value_given && options->value > units)
+		return ipcu_fail(IPCU_USAGE, "--value is %u, more than its %u units",
+				 options->value, units);
+	with.consumed = options->value_given ? units - options->value : 0;
+	return ipcu_sem_open_with(sem, options->words[0], &with, &options->common.open);
+}
+
 int sem_open(ipcu_sem **sem, const struct sem_options *options)
 {
-	/* Readers share a unit each: a lock that is only ever a lock has all there can be. */
-	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
 	enum ipcu_result result = sem_check(options);
 
 	*sem = NULL;
 	if (result == IPCU_OK)
-		result = ipcu_sem_open(sem, options->words[0], options->count, otherwise,
-				       &options->common.open);
+		result = sem_open_with(sem, options, 0);
 	if (result == IPCU_OK && options->index) {
 		result = ipcu_sem_select(*sem, options->index);
 		if (result != IPCU_OK)
 			ipcu_sem_close(*sem);
 	}
 	return cli_status(&options->common, options->words[0], result);
+}
+
+bool sem_reopened(ipcu_sem **sem, const struct sem_options *options, enum ipcu_result result)
+{
+	struct ipcu_error error = *ipcu_last_error();
+	pid_t owner = (*sem)->owner;
+	bool execs = (*sem)->execs;
+	ipcu_sem *new;
+
+	if (result != IPCU_NOT_FOUND || !ipcu_sem_is_transient(*sem) ||
+	    options->common.open.create == IPCU_CREATE_NEVER)
+		return false;
+	if (sem_open_with(&new, options, 0) != IPCU_OK) {
+		ipcu_error_restore(&error);
+		return false;
+	}
+	ipcu_sem_close(*sem);
+	*sem = new;
+	new->owner = owner;
+	new->execs = execs;
+	return true;
+}
+
+void sem_report_previous(const struct sem_options *options, const struct ipcu_hold *hold)
+{
+	if (options->common.verbose && hold->previous_died)
+		cli_complain(&options->common, options->words[0], NULL,
+			     "process %d ended without releasing it", (int)hold->previous);
 }
 
 bool sem_again(enum ipcu_result result)
@@ -229,6 +280,7 @@ static const struct argp_option run_table[] = {
 	SEM_SHARED,
 	SEM_EXCLUSIVE_OPTION,
 	SEM_INDEX,
+	SEM_TRANSIENT,
 	{ 0 },
 };
 
@@ -276,10 +328,13 @@ int sem_run(int argc, char **argv)
 		return status;
 	sem->execs = true;
 	cli_stops_start();
-	result = sem_hold(sem, &options, deadline, &hold);
+	do
+		result = sem_hold(sem, &options, deadline, &hold);
+	while (sem_reopened(&sem, &options, result));
 	cli_stops_finish();
 	status = cli_status(&options.common, options.words[0], result);
 	if (result == IPCU_OK) { /* -E may make the status of "not now" 0 too */
+		sem_report_previous(&options, &hold);
 		setenv("IPC_SEM", options.words[0], 1);
 		snprintf(slot, sizeof(slot), "%d", hold.slot);
 		if (hold.slot >= 0)

@@ -162,8 +162,8 @@ static void cell_state(FILE *out, const struct ls_row *row)
 		fprintf(out, "%llu byte%s, %llu attached", (unsigned long long)info->size,
 			plural(info->size), (unsigned long long)info->attached);
 	else if (info->kind == IPCU_KIND_SEMAPHORE && info->name && info->value >= 0)
-		fprintf(out, "%lld/%lld free%s", (long long)info->value, (long long)info->count,
-			waiting);
+		fprintf(out, "%lld/%lld free%s%s", (long long)info->value, (long long)info->count,
+			waiting, info->transient ? ", transient" : "");
 	else
 		fprintf(out, "%llu semaphore%s", (unsigned long long)info->semaphores,
 			plural(info->semaphores));

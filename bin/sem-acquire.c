@@ -175,6 +175,7 @@ __attribute__((noreturn)) static void keep(ipcu_sem *sem, const struct sem_optio
 	watch(sem, &answer.hold, socket, owner);
 	/* The owner ended without a release: that is the normal end of a script. */
 	ipcu_sem_release(sem, &answer.hold);
+	ipcu_sem_close(sem);
 	_exit(0);
 }
 
@@ -187,6 +188,7 @@ static const struct argp_option acquire_table[] = {
 	SEM_SHARED,
 	SEM_EXCLUSIVE_OPTION,
 	SEM_PID,
+	SEM_TRANSIENT,
 	{ 0 },
 };
 
@@ -207,7 +209,8 @@ static const struct argp acquire_argp = {
 };
 
 /* Wait for the answer of the keeper. IPCU_NOT_FOUND: the owner ended first. */
-static enum ipcu_result wait_answer(ipcu_sem *sem, int socket, const struct ipcu_process *owner)
+static enum ipcu_result wait_answer(ipcu_sem *sem, int socket, const struct ipcu_process *owner,
+				    struct ipcu_hold *hold)
 {
 	struct holder_table *table = sem->table;
 	struct answer answer;
@@ -232,6 +235,7 @@ static enum ipcu_result wait_answer(ipcu_sem *sem, int socket, const struct ipcu
 	/* Not earlier: a release that ends the keeper before this command reports success would make it fail. */
 	if (table)
 		ipcu_keeper_confirm(table, sem->object.id, &answer.hold);
+	*hold = answer.hold;
 	return IPCU_OK;
 }
 
@@ -239,6 +243,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 				     const struct timespec *deadline,
 				     const struct ipcu_process *owner)
 {
+	struct ipcu_hold hold = { .units = 0 };
 	enum ipcu_result result;
 	pid_t keeper, self = getpid();
 	int ends[2];
@@ -255,9 +260,11 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 		close(ends[0]);
 		return ipcu_fail_call("fork", errno, "cannot start a keeper");
 	}
-	result = wait_answer(sem, ends[0], owner);
+	result = wait_answer(sem, ends[0], owner, &hold);
 	close(ends[0]);
-	if (result != IPCU_OK) {
+	if (result == IPCU_OK) {
+		sem_report_previous(options, &hold);
+	} else {
 		kill(keeper, SIGKILL);
 		while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR)
 			;
@@ -288,7 +295,9 @@ int sem_acquire(int argc, char **argv)
 	if (ipcu_process_wait(&owner, -1, 0))
 		result = ipcu_fail(IPCU_NOT_FOUND, "no process %d: it has ended", (int)owner.pid);
 	else
-		result = start_keeper(sem, &options, deadline, &owner);
+		do
+			result = start_keeper(sem, &options, deadline, &owner);
+		while (sem_reopened(&sem, &options, result));
 	status = cli_status(&options.common, options.words[0], result);
 	ipcu_sem_close(sem);
 out:
@@ -371,10 +380,12 @@ static enum ipcu_result end_keeper(const ipcu_sem *sem, const struct search *sea
 		result = no_keeper(search);
 	else if (opened)
 		result = ipcu_process_kill(&keeper);
-	if (result == IPCU_OK)
+	if (result == IPCU_OK) {
 		ipcu_process_wait(&keeper, -1, -1);
-	else
+		ipcu_sem_remove_idle(sem);
+	} else {
 		ipcu_keeper_unclaim(found);
+	}
 	if (opened)
 		ipcu_process_close(&keeper);
 	return result;

@@ -196,6 +196,11 @@ static enum ipcu_result fill(struct report *report, ipcu_sem *sem, const char *n
 	put_values(report, name, &info);
 	if (info.named) {
 		if (report->json)
+			cli_put_text(&report->out, info.transient ? ",\"transient\":true"
+								  : ",\"transient\":false");
+		else if (info.transient)
+			cli_put_text(&report->out, "transient: yes\n");
+		if (report->json)
 			cli_put_text(&report->out, ",\"holders\":[");
 		result = ipcu_sem_holders(sem, add_holder, report, &unlisted);
 		if (report->json)

@@ -35,6 +35,10 @@ static const struct argp_option create_table[] = {
 	{ "resize", CLI_RESIZE, NULL, 0,
 	  "change the count of an existing one: fewer units wait until so many are free at once",
 	  1 },
+	{ "value", CLI_VALUE, "UNITS", 0,
+	  "how many units are free if this call creates it (default COUNT); the others are consumed",
+	  1 },
+	SEM_TRANSIENT,
 	{ 0 },
 };
 
@@ -56,9 +60,7 @@ static int create_or_resize(const struct sem_options *options, const struct time
 
 	result = sem_check(options);
 	if (result == IPCU_OK)
-		result =
-			ipcu_sem_open(&sem, options->words[0], options->resize ? 0 : options->count,
-				      count, &options->common.open);
+		result = sem_open_with(&sem, options, count);
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->words[0], result);
 	if (options->resize)
@@ -125,7 +127,7 @@ int sem_wait_for(int argc, char **argv)
 	cli_stops_start();
 	do
 		result = ipcu_sem_wait(sem, options.units, deadline);
-	while (sem_again(result));
+	while (sem_again(result) || sem_reopened(&sem, &options, result));
 	cli_stops_finish();
 	status = cli_status(&options.common, options.words[0], result);
 	ipcu_sem_close(sem);

@@ -17,7 +17,9 @@ struct sem_options {
 	bool needs_name, needs_set; /* for acquire, and for op */
 	unsigned count;		    /* 0: not given */
 	unsigned units, index;
-	bool units_given, index_given, resize;
+	bool units_given, index_given, resize, transient;
+	unsigned value; /* free units of a new semaphore */
+	bool value_given;
 	enum ipcu_hold_mode mode;
 	pid_t pid;
 };
@@ -38,6 +40,11 @@ error_t sem_parse(int key, char *arg, struct argp_state *state);
 	{                                                                                          \
 		"count", 'c', "COUNT", 0,                                                          \
 			"how many units it has: N, or relative to the online CPUs +N, -N or N%", 1 \
+	}
+#define SEM_TRANSIENT                                                                            \
+	{                                                                                        \
+		"transient", CLI_TRANSIENT, NULL, 0,                                             \
+			"if this call creates it: remove it when no process uses it any more", 1 \
 	}
 #define SEM_SHARED                                                                              \
 	{                                                                                       \
@@ -60,6 +67,18 @@ enum ipcu_result sem_check(const struct sem_options *options);
 
 /* Open NAME with -c, -i and the shared options; the status. */
 int sem_open(ipcu_sem **sem, const struct sem_options *options);
+
+/* Open NAME, with COUNT units if it is created; 0: as for a lock. */
+enum ipcu_result sem_open_with(ipcu_sem **sem, const struct sem_options *options, unsigned count);
+
+/*
+ * Whether a transient semaphore was removed by its last user after it was opened, as RESULT says: then it was opened again
+ * and *SEM is new.
+ */
+bool sem_reopened(ipcu_sem **sem, const struct sem_options *options, enum ipcu_result result);
+
+/* With --verbose, report that the previous holder died. */
+void sem_report_previous(const struct sem_options *options, const struct ipcu_hold *hold);
 
 /* Whether RESULT is of a wait that a signal ended and that should begin again. A stop is obeyed before. */
 bool sem_again(enum ipcu_result result);

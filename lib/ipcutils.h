@@ -457,8 +457,11 @@ enum ipcu_result ipcu_event_status(ipcu_event *event, struct ipcu_event_info *in
  * A raw set (key:, id:, ftok:) belongs to other programs: plain semop(2) on one of its
  * members, with no count, no order, no slots and no holders.
  *
- * Where another program's set or segment is in the place of a named semaphore's or of its
- * table of holders, the calls below return IPCU_CONFLICT.
+ * If a set of a different program has all keys of a named semaphore, the calls below return IPCU_CONFLICT.
+ *
+ * The holders are listed in a segment that all semaphores with the same creator, owner, group and mode share. A
+ * semaphore works without it: see ipcu_sem_holders(). A handle uses the table of the mode that the semaphore had when it was
+ * opened.
  */
 
 /* A semaphore can have so many units. */
@@ -479,6 +482,26 @@ typedef struct ipcu_sem ipcu_sem;
  */
 enum ipcu_result ipcu_sem_open(ipcu_sem **sem, const char *name, unsigned count, unsigned otherwise,
 			       const struct ipcu_open *how);
+
+/* What a semaphore is to be. All zero is the default. */
+struct ipcu_sem_options {
+	unsigned count;	    /* what its count must be; 0: any */
+	unsigned otherwise; /* its count if this call creates it, and COUNT is 0 */
+	unsigned
+		consumed; /* so many of its units are consumed if this call creates it: one step, not two */
+	bool transient; /* if this call creates it: remove it when no process holds it or waits for it */
+};
+
+/*
+ * Open, and perhaps create, the semaphore NAME as OPTIONS say. A transient semaphore is removed by ipcu_sem_close() after
+ * the last release, by a call that needs room for a new object, or by ipcu_remove_stale(), once no process holds it or
+ * waits for it and no unit is consumed. A call on a handle then returns IPCU_NOT_FOUND: open it again.
+ *
+ * Results: those of ipcu_sem_open; IPCU_USAGE also: more units consumed than its count.
+ */
+enum ipcu_result ipcu_sem_open_with(ipcu_sem **sem, const char *name,
+				    const struct ipcu_sem_options *options,
+				    const struct ipcu_open *how);
 
 /* Release the handle, not the semaphore, nor what the process holds of it. NULL is allowed. */
 void ipcu_sem_close(ipcu_sem *sem);
@@ -572,6 +595,7 @@ struct ipcu_sem_info {
 	unsigned waiters;    /* processes */
 	unsigned semaphores; /* in the set */
 	pid_t last_pid;	     /* that changed the value */
+	bool transient;	     /* it is removed when no process uses it */
 };
 /*
  * How many units are free, held and taken for good, all of one instant, and how many processes wait.
@@ -929,6 +953,7 @@ struct ipcu_info {
 	/* semaphore set */
 	uint64_t semaphores;
 	int64_t value, count, waiters; /* of a named one; -1: not ours to read */
+	bool transient;		       /* it is removed when no process uses it */
 	/* barrier, event */
 	uint64_t waiting;
 	bool broken, set;

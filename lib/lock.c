@@ -267,5 +267,6 @@ enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold)
 		ipcu_holders_drop(table, sem->object.id, hold);
 	errnum = give(sem, hold);
 	hold->units = 0;
+	sem->released = true;
 	return errnum ? ipcu_sem_failed(sem, errnum, "cannot give units back") : IPCU_OK;
 }

@@ -21,6 +21,7 @@
 #include "error.h"
 #include "identity.h"
 #include "object.h"
+#include "sem.h"
 
 const struct ipcu_kind_ops *ipcu_kind_ops(enum ipcu_kind kind)
 {
@@ -322,11 +323,20 @@ static void bury_old(struct attempt *attempt, const struct ipcu_object *object)
 		clear_up(attempt->registry, object->name, &old);
 }
 
+static enum ipcu_result make_on_any(struct ipcu_object *object, struct attempt *attempt)
+{
+	enum ipcu_result result = IPCU_CONFLICT;
+
+	for (unsigned i = 0; i < IPCU_CANDIDATES && result == IPCU_CONFLICT; i++)
+		result = make_on(object, attempt, ipcu_name_derive(object->owner, object->name, i));
+	return result;
+}
+
 static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *registry,
 			     mode_t mode, const uint64_t definition[4])
 {
 	struct attempt attempt = { .registry = registry, .squatter = object->owner };
-	enum ipcu_result result = IPCU_CONFLICT;
+	enum ipcu_result result;
 
 	attempt.flags = IPC_CREAT | IPC_EXCL | (int)(mode ? mode : 0600);
 	attempt.record.kind = (int32_t)object->ops->kind;
@@ -336,9 +346,9 @@ static enum ipcu_result make(struct ipcu_object *object, struct ipcu_registry *r
 		memcpy(attempt.record.definition, definition, sizeof(attempt.record.definition));
 	bury_old(&attempt, object);
 
-	for (unsigned i = 0; i < IPCU_CANDIDATES && result == IPCU_CONFLICT; i++)
-		result =
-			make_on(object, &attempt, ipcu_name_derive(object->owner, object->name, i));
+	result = make_on_any(object, &attempt);
+	if (result == IPCU_LIMIT && ipcu_sem_reclaim(registry)) /* transient semaphores make room */
+		result = make_on_any(object, &attempt);
 	if (result == IPCU_OK)
 		return IPCU_OK;
 	ipcu_registry_drop(registry, object->name);

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "holder.h"
 #include "object.h"
+#include "sem.h"
 #include "pipe.h"
 #include "shm.h"
 #include "spill.h"
@@ -283,6 +284,8 @@ static const char *stale_parts(struct ipcu_registry *registry, const char *name,
 		return "the process that loaded it died before it had finished";
 	if (record->kind == IPCU_KIND_PIPE && ipcu_pipe_settle(registry, name, record, dry_run))
 		return "both its ends are gone";
+	if (ipcu_sem_stale(registry, name, record, dry_run))
+		return "it is transient, and no process uses it";
 	return NULL;
 }
 

@@ -173,29 +173,33 @@ enum ipcu_result ipcu_sem_in_use(int id, const struct ipcu_record *record)
  * All units that are not consumed must be free, and no process may wait at the gate. One step checks this and takes
  * the units, so that no lock is taken between the check and the removal. The kernel returns them if this process is killed.
  */
-enum ipcu_result ipcu_sem_seal(int id, const struct ipcu_record *record)
+int ipcu_sem_seal_once(int id)
 {
 	unsigned short m[SEM_MEMBERS] = { 0 };
-	struct sembuf ops[5];
+	struct sembuf ops[4];
 	size_t count = 0;
-	int free_units;
+	int units;
 
+	if (ipcu_set_read(id, m, SEM_MEMBERS, NULL) < 0)
+		return errno;
+	units = m[SEM_COUNT] - m[SEM_TAKEN];
+	ops[count++] = (struct sembuf){ SEM_GATE, -1, IPC_NOWAIT | SEM_UNDO };
+	if (units > 0)
+		ops[count++] = (struct sembuf){ SEM_VALUE, (short)-units, IPC_NOWAIT | SEM_UNDO };
+	ops[count++] = (struct sembuf){ SEM_VALUE, 0, IPC_NOWAIT };
+	ops[count++] = (struct sembuf){ SEM_EXCLUSIVE, 0, IPC_NOWAIT };
+	return semop(id, ops, count) == 0 ? 0 : errno;
+}
+
+enum ipcu_result ipcu_sem_seal(int id, const struct ipcu_record *record)
+{
 	for (int attempt = 0; attempt < SEM_ATTEMPTS; attempt++) {
 		enum ipcu_result result = ipcu_sem_in_use(id, record);
 
-		if (result != IPCU_OK || ipcu_set_read(id, m, SEM_MEMBERS, NULL) < 0)
+		if (result != IPCU_OK)
 			return result;
-		free_units = m[SEM_COUNT] - m[SEM_TAKEN];
-		count = 0;
-		ops[count++] = (struct sembuf){ SEM_GATE, -1, IPC_NOWAIT | SEM_UNDO };
-		if (free_units > 0)
-			ops[count++] = (struct sembuf){ SEM_VALUE, (short)-free_units,
-							IPC_NOWAIT | SEM_UNDO };
-		ops[count++] = (struct sembuf){ SEM_VALUE, 0, IPC_NOWAIT };
-		ops[count++] = (struct sembuf){ SEM_EXCLUSIVE, 0, IPC_NOWAIT };
-		if (semop(id, ops, count) == 0 || errno == EACCES)
-			return IPCU_OK; /* a user who may not change it cannot hold it either */
-		if (errno == EINVAL || errno == EIDRM)
+		/* A user who may not change the set cannot remove it either; a set that is gone is sealed. */
+		if (ipcu_sem_seal_once(id) != EAGAIN)
 			return IPCU_OK;
 	}
 	ipcu_fail(IPCU_CONFLICT, "it is in use: processes take and release its units");

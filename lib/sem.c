@@ -37,16 +37,24 @@
 
 /* ---- the kind ----------------------------------------------------------- */
 
+/* The units that are consumed when the semaphore is created. */
+static unsigned taken_first(const uint64_t definition[4])
+{
+	uint64_t taken = definition[1] >> SEM_DEFINITION_TAKEN;
+
+	return taken < definition[0] ? (unsigned)taken : (unsigned)definition[0];
+}
+
 /* A raw set has one member, and its units are there from the start as far as others can see. */
 static int create_raw(key_t key, int flags, const uint64_t definition[4])
 {
-	struct sembuf op = { 0, (short)definition[0], 0 };
+	struct sembuf op = { 0, (short)(definition[0] - taken_first(definition)), 0 };
 	int id = semget(key, 1, flags | IPC_EXCL);
 
 	if (id < 0)
 		return errno == EEXIST ? semget(key, 0, 0) : -1;
 	/* Not SETVAL: only a semop sets the time that tells others it is ready. */
-	return semop(id, &op, 1) == 0 ? id : -1;
+	return op.sem_op == 0 || semop(id, &op, 1) == 0 ? id : -1;
 }
 
 static int create(key_t key, int flags, const uint64_t definition[4])
@@ -59,12 +67,14 @@ static int create(key_t key, int flags, const uint64_t definition[4])
 static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
 {
 	const struct ipcu_identity identity =
-		ipcu_identity_of(IPCU_KIND_SEMAPHORE, object->owner, object->name, 0);
+		ipcu_identity_of(IPCU_KIND_SEMAPHORE, object->owner, object->name,
+				 (unsigned)definition[1] & SEM_DETAIL_TRANSIENT);
 	struct ipcu_steps steps = { .count = 0 };
 	enum ipcu_result result;
 
 	ipcu_identity_step(&steps, SEM_MEMBERS, &identity);
-	ipcu_step(&steps, SEM_VALUE, (int)definition[0], 0);
+	ipcu_step(&steps, SEM_VALUE, (int)(definition[0] - taken_first(definition)), 0);
+	ipcu_step(&steps, SEM_TAKEN, (int)taken_first(definition), 0);
 	ipcu_step(&steps, SEM_COUNT, (int)definition[0], 0);
 	ipcu_step(&steps, SEM_GATE, 1, 0);
 	result = ipcu_identity_init(id, &steps);
@@ -90,6 +100,7 @@ static bool redefine(struct ipcu_found *found, uint64_t definition[4])
 	if (found->members != SEM_MEMBERS)
 		return false;
 	definition[0] = found->values[SEM_COUNT];
+	definition[1] = found->detail & SEM_DETAIL_TRANSIENT;
 	return plausible(definition);
 }
 
@@ -111,6 +122,7 @@ static void describe(struct ipcu_info *info)
 	info->value = m[SEM_VALUE];
 	info->count = m[SEM_COUNT];
 	info->waiters = waiters(info->id, m);
+	info->transient = m[SEM_IDENTITY + IDENTITY_DETAIL] & SEM_DETAIL_TRANSIENT;
 }
 
 const struct ipcu_kind_ops ipcu_sem_ops = {
@@ -221,21 +233,35 @@ static enum ipcu_result check_count(const ipcu_sem *sem, unsigned count)
 	return IPCU_CONFLICT;
 }
 
-enum ipcu_result ipcu_sem_open(ipcu_sem **out, const char *name, unsigned count, unsigned otherwise,
-			       const struct ipcu_open *how)
+static enum ipcu_result check_options(const struct ipcu_sem_options *options, unsigned count)
 {
-	uint64_t definition[4] = { count ? count : otherwise };
-	ipcu_sem *sem;
-	enum ipcu_result result;
-
-	if (definition[0] == 0 || definition[0] > IPCU_SEM_COUNT_MAX)
+	if (count == 0 || count > IPCU_SEM_COUNT_MAX)
 		return ipcu_fail(IPCU_USAGE, "a semaphore has 1 to %u units", IPCU_SEM_COUNT_MAX);
+	if (options->consumed > count)
+		return ipcu_fail(IPCU_USAGE, "only %u units can be consumed, not %u", count,
+				 options->consumed);
+	return IPCU_OK;
+}
+
+enum ipcu_result ipcu_sem_open_with(ipcu_sem **out, const char *name,
+				    const struct ipcu_sem_options *options,
+				    const struct ipcu_open *how)
+{
+	unsigned count = options->count ? options->count : options->otherwise;
+	uint64_t definition[4] = { count,
+				   (options->transient ? SEM_DETAIL_TRANSIENT : 0) |
+					   (uint64_t)options->consumed << SEM_DEFINITION_TAKEN };
+	enum ipcu_result result = check_options(options, count);
+	ipcu_sem *sem;
+
+	if (result != IPCU_OK)
+		return result;
 	sem = calloc(1, sizeof(*sem));
 	if (!sem)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
 	result = ipcu_object_open(&sem->object, &ipcu_sem_ops, name, how, definition);
-	if (result == IPCU_OK && sem->object.named && count)
-		result = check_count(sem, count);
+	if (result == IPCU_OK && sem->object.named && options->count)
+		result = check_count(sem, options->count);
 	if (result == IPCU_OK)
 		*out = sem;
 	else
@@ -243,10 +269,20 @@ enum ipcu_result ipcu_sem_open(ipcu_sem **out, const char *name, unsigned count,
 	return result;
 }
 
+enum ipcu_result ipcu_sem_open(ipcu_sem **out, const char *name, unsigned count, unsigned otherwise,
+			       const struct ipcu_open *how)
+{
+	const struct ipcu_sem_options options = { .count = count, .otherwise = otherwise };
+
+	return ipcu_sem_open_with(out, name, &options, how);
+}
+
 void ipcu_sem_close(ipcu_sem *sem)
 {
 	if (!sem)
 		return;
+	if (sem->released)
+		ipcu_sem_remove_idle(sem);
 	ipcu_holders_detach(sem->table);
 	free(sem);
 }
@@ -427,6 +463,7 @@ enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
 	info->taken = m[SEM_TAKEN];
 	info->held = (unsigned)(m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
 	info->waiters = (unsigned)waiters(sem->object.id, m);
+	info->transient = m[SEM_IDENTITY + IDENTITY_DETAIL] & SEM_DETAIL_TRANSIENT;
 	return IPCU_OK;
 }
 

@@ -23,7 +23,8 @@ struct ipcu_sem {
 	struct ipcu_object object;
 	unsigned short index; /* which of a raw set; 0 for a name */
 	pid_t owner;	      /* units are taken on behalf of this process, 0: this one */
-	bool execs;	      /* a different program will take the place of this process */
+	bool released; /* by this handle, so that its close may remove a transient semaphore */
+	bool execs;    /* a different program will take the place of this process */
 	struct holder_table *_Atomic table; /* NULL until needed */
 };
 
@@ -69,6 +70,27 @@ struct holder_table *ipcu_sem_table(ipcu_sem *sem);
 /* The operations "in_use" and "seal" of the kind (object.h). */
 enum ipcu_result ipcu_sem_in_use(int id, const struct ipcu_record *record);
 enum ipcu_result ipcu_sem_seal(int id, const struct ipcu_record *record);
+
+/* Do the step of the seal once: 0, or an errno, EAGAIN: it is in use. */
+int ipcu_sem_seal_once(int id);
+
+/* The detail of the identity, and of definition[1]. */
+#define SEM_DETAIL_TRANSIENT 1u
+#define SEM_DEFINITION_TAKEN 1 /* above it in definition[1]: the units that are consumed at first */
+
+/* ---- sem-transient.c ---------------------------------------------------------- */
+
+bool ipcu_sem_is_transient(const ipcu_sem *sem);
+
+/* Remove the semaphore of SEM if it is transient and no process holds it or waits for it. */
+void ipcu_sem_remove_idle(const ipcu_sem *sem);
+
+/* Caller holds the registry lock. Do the same for NAME; return true if it was removed, or with DRY_RUN would be. */
+bool ipcu_sem_stale(struct ipcu_registry *registry, const char *name,
+		    const struct ipcu_record *record, bool dry_run);
+
+/* Caller holds the registry lock. Do the same for all names; return true if any was removed. */
+bool ipcu_sem_reclaim(struct ipcu_registry *registry);
 
 /* How often a conditional step is tried where other processes change the set meanwhile. */
 #define SEM_ATTEMPTS 1000

@@ -10,9 +10,11 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -339,6 +341,55 @@ static void setters(long count)
 	is_result(ipcu_remove("set", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 }
 
+/* ---- many locks ------------------------------------------------------------ */
+
+static int segments(void)
+{
+	struct shm_info info;
+
+	return shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info) < 0 ? -1 : info.used_ids;
+}
+
+static char *name_of(long number, char name[32])
+{
+	snprintf(name, 32, "many-%ld", number);
+	return name;
+}
+
+static bool hold_one(long number)
+{
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+	char name[32];
+	bool good;
+
+	if (ipcu_sem_open(&sem, name_of(number, name), 2, 0, NULL) != IPCU_OK)
+		return false;
+	good = ipcu_sem_acquire(sem, 1, NULL, &hold) == IPCU_OK && hold.slot == 0;
+	ipcu_sem_close(sem);
+	return good;
+}
+
+/* As many locks as kernel.sem allows, all held at once, need as many segments as one. */
+static void many(long count)
+{
+	char name[32];
+	long made = 0, first = 0, bad = 0;
+
+	while (made < count && hold_one(made)) {
+		if (++made == 1)
+			first = segments();
+	}
+	ok(made == count || ipcu_last_error()->result == IPCU_LIMIT, "%ld locks are held at once",
+	   made);
+	is_number(segments(), first, "they need no more segments than one lock");
+	for (long i = 0; i < made; i++)
+		bad += ipcu_remove(name_of(i, name), IPCU_KIND_SEMAPHORE, IPCU_REMOVE_FORCE) !=
+		       IPCU_OK;
+	is_number(bad, 0, "all are removed");
+	is_number(segments(), 0, "the last name takes the segments with it");
+}
+
 int main(void)
 {
 	long kills = rounds("ROUNDS", 800);
@@ -357,5 +408,6 @@ int main(void)
 	is_result(ipcu_remove("storm", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 	setters(kills * 10);
 	fair(kills / 10);
+	many(30000);
 	return done();
 }

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "holder-layout.h"
+#include "sem.h"
 #include "tap.h"
 
 static struct timespec past; /* all zero: does not wait */
@@ -153,6 +155,191 @@ static void damaged(void)
 	is_result(ipcu_remove("damaged", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_OK, "removed");
 }
 
+/* ---- the table of holders ----------------------------------------------------- */
+
+static void *grow(void *argument)
+{
+	struct timespec deadline = ipcu_deadline_in(20000000000);
+
+	return ipcu_sem_resize(argument, 5, &deadline) == IPCU_OK ? argument : NULL;
+}
+
+/* The count grows while a process that has units looks for an entry. */
+static void count_grows(void)
+{
+	struct ipcu_hold holds[3];
+	struct holder_entry *entry;
+	struct holder_table *table;
+	pthread_t thread;
+	void *grown;
+	ipcu_sem *sem;
+
+	is_result(ipcu_sem_open(&sem, "grows", 3, 0, NULL), IPCU_OK, "opens");
+	ipcu_sem_acquire(sem, 1, NULL, &holds[0]);
+	ipcu_sem_acquire(sem, 1, NULL, &holds[1]);
+	table = ipcu_sem_table(sem);
+	entry = ipcu_holder_entry(table, sem->object.id, 2, true);
+	/* The third slot is taken by what looks like a living process. */
+	atomic_store(&entry->word, atomic_load(&holder_first(table, sem->object.id)->word));
+	pthread_create(&thread, NULL, grow, sem);
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &holds[2]), IPCU_OK,
+		  "the count is read again while no slot is free");
+	is_number(holds[2].slot, 3, "the slot is a new one");
+	pthread_join(thread, &grown);
+	ok(grown != NULL, "the count has grown");
+	for (int i = 0; i < 3; i++)
+		ipcu_sem_release(sem, &holds[i]);
+	ipcu_sem_close(sem);
+	ipcu_remove("grows", IPCU_KIND_ANY, IPCU_REMOVE_FORCE);
+}
+
+/* Two claims of one block at the same time: a process that was killed has left its own tentative. */
+static void blocks_settle(void)
+{
+	struct holder_entry *entry;
+	struct holder_table *table;
+	uint64_t word;
+	ipcu_sem *sem;
+	size_t at;
+
+	is_result(ipcu_sem_open(&sem, "blocks", 100, 0, NULL), IPCU_OK, "opens");
+	table = ipcu_sem_table(sem);
+	entry = ipcu_holder_entry(table, sem->object.id, 20, true);
+	at = (size_t)(entry - table->blocks[0]) / HOLDER_BLOCK;
+	word = atomic_load(&table->owners[at]);
+	ok(ipcu_holder_entry(table, sem->object.id, 20, true) == entry, "a slot has one entry");
+	ok(ipcu_holder_entry(table, sem->object.id, 21, true) == entry + 1,
+	   "its block has the next");
+	atomic_store(&table->owners[at], (word & ~(uint64_t)3) | 1);
+	ok(!ipcu_holder_entry(table, sem->object.id, 20, false), "a tentative block is not used");
+	ok(ipcu_holder_entry(table, sem->object.id, 20, true) == entry,
+	   "but confirmed by the next");
+	atomic_store(&table->owners[at], (word & ~(uint64_t)3) | 1);
+	atomic_store(&table->owners[(at + 1) % HOLDER_BLOCKS], word);
+	entry = ipcu_holder_entry(table, sem->object.id, 20, true);
+	ok(entry && (size_t)(entry - table->blocks[0]) / HOLDER_BLOCK == (at + 1) % HOLDER_BLOCKS,
+	   "not if a different one is confirmed");
+	/* A block of a set that is gone is free; where all are taken the table is full. */
+	for (unsigned i = 0; i < HOLDER_BLOCKS; i++)
+		atomic_store(&table->owners[i], UINT64_C(0x3fffffff) << 33 | 2);
+	ok(ipcu_holder_entry(table, sem->object.id, 60, true),
+	   "a block of a set that is gone is free");
+	for (unsigned i = 0; i < HOLDER_BLOCKS; i++)
+		atomic_store(&table->owners[i],
+			     (uint64_t)sem->object.id << 33 | UINT64_C(4000) << 21 | 2);
+	ok(!ipcu_holder_entry(table, sem->object.id, 60, true), "no block is free in a full table");
+	ipcu_sem_close(sem);
+	ipcu_remove("blocks", IPCU_KIND_ANY, IPCU_REMOVE_FORCE);
+}
+
+/* A full table: a clear error, and the units are free again. */
+static void table_full(void)
+{
+	struct ipcu_hold one, two;
+	struct holder_table *table;
+	ipcu_sem *sem;
+
+	is_result(ipcu_sem_open(&sem, "full", 3, 0, NULL), IPCU_OK, "opens");
+	table = ipcu_sem_table(sem);
+	for (unsigned i = 0; i < HOLDER_BLOCKS; i++)
+		atomic_store(&table->owners[i],
+			     (uint64_t)sem->object.id << 33 | UINT64_C(4000) << 21 | 2);
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &one), IPCU_OK, "the first needs no block");
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &two), IPCU_LIMIT, "the second finds none free");
+	ok(strstr(ipcu_last_error()->message, "is full"), "and reports it");
+	values(sem, 2, 0, 1, "its units are free again");
+	ipcu_sem_release(sem, &one);
+	ipcu_sem_close(sem);
+	ipcu_remove("full", IPCU_KIND_ANY, IPCU_REMOVE_FORCE);
+}
+
+/* A holder that dies is reported to the next one, whoever did not release; a holder that released is not. */
+static void previous_holder(void)
+{
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+	pid_t child;
+
+	is_result(ipcu_sem_open(&sem, "previous", 1, 0, NULL), IPCU_OK, "opens");
+	ipcu_sem_acquire(sem, 1, NULL, &hold);
+	ok(!hold.previous_died, "the first has no predecessor");
+	ipcu_sem_release(sem, &hold);
+	ipcu_sem_acquire(sem, 1, NULL, &hold);
+	ok(!hold.previous_died, "a holder that released is not reported");
+	ipcu_sem_release(sem, &hold);
+	child = fork();
+	if (child == 0) {
+		ipcu_sem_acquire(sem, 1, NULL, &hold);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &hold), IPCU_OK, "acquired after a death");
+	ok(hold.previous_died, "the death is reported");
+	is_number(hold.previous, child, "with its process");
+	ipcu_sem_release(sem, &hold);
+	ipcu_sem_acquire(sem, 1, NULL, &hold);
+	ok(!hold.previous_died, "once");
+	ipcu_sem_release(sem, &hold);
+	ipcu_sem_close(sem);
+	ipcu_remove("previous", IPCU_KIND_ANY, 0);
+}
+
+/* ---- options --------------------------------------------------------------------- */
+
+static void consumed(void)
+{
+	struct ipcu_sem_options options = { .count = 5, .consumed = 5, .transient = true };
+	struct ipcu_sem_info info;
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+
+	is_result(ipcu_sem_open_with(&sem, "consumed", &options, NULL), IPCU_OK,
+		  "with no free unit");
+	values(sem, 0, 5, 0, "all are consumed");
+	ipcu_sem_status(sem, &info);
+	ok(info.transient, "it is transient");
+	is_result(ipcu_sem_post(sem, 5), IPCU_OK, "posted");
+	is_result(ipcu_sem_acquire(sem, 1, NULL, &hold), IPCU_OK, "held");
+	ipcu_sem_release(sem, &hold);
+	ipcu_sem_close(sem);
+	options.consumed = 6;
+	is_result(ipcu_sem_open_with(&sem, "consumed", &options, NULL), IPCU_USAGE, "too many");
+	is_result(ipcu_remove("consumed", IPCU_KIND_ANY, 0), IPCU_NOT_FOUND,
+		  "the close after the last release removed it");
+}
+
+/* A removal that found the semaphore idle, and a process that wants it meanwhile. */
+static void sealed(void)
+{
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+	int status;
+	pid_t child;
+
+	is_result(ipcu_sem_open(&sem, "sealed", 3, 0, NULL), IPCU_OK, "opens");
+	ipcu_sem_wait(sem, 1, NULL);
+	ipcu_sem_acquire(sem, 1, NULL, &hold);
+	is_result(ipcu_sem_seal(sem->object.id, NULL), IPCU_CONFLICT, "a held one is not sealed");
+	ipcu_sem_release(sem, &hold);
+	child = fork();
+	if (child == 0) {
+		struct timespec deadline = ipcu_deadline_in(10000000);
+
+		if (ipcu_sem_seal(sem->object.id, NULL) != IPCU_OK)
+			_exit(1);
+		child = fork();
+		if (child == 0)
+			_exit(ipcu_sem_acquire(sem, 1, &deadline, &hold));
+		waitpid(child, &status, 0);
+		_exit(WEXITSTATUS(status) == IPCU_NOT_NOW ? 0 : 2);
+	}
+	waitpid(child, &status, 0);
+	is_number(WEXITSTATUS(status), 0, "nothing is taken from a sealed one");
+	values(sem, 2, 1, 0, "a remover that dies has changed nothing");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("sealed", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
 static _Atomic int inside, most, failures;
 
 static void *contend(void *argument)
@@ -244,6 +431,12 @@ int main(void)
 	tokens(sem);
 	threads(sem);
 	damaged();
+	count_grows();
+	blocks_settle();
+	table_full();
+	previous_holder();
+	consumed();
+	sealed();
 	is_result(ipcu_sem_op(sem, &op, 1, NULL), IPCU_USAGE, "no operation on a member of a name");
 	is_result(ipcu_sem_select(sem, 1), IPCU_USAGE, "nor an index");
 	raw();
