@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
+#include <sys/shm.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +60,35 @@ int semop(int id, struct sembuf *ops, size_t count)
 {
 	return semtimedop(id, ops, count, NULL);
 }
+
+#ifdef SLOW_SEGMENTS
+/* The same for what a load and its return do with segments. */
+void *shmat(int id, const void *address, int flags)
+{
+	static void *(*_Atomic real)(int, const void *, int);
+	void *result;
+
+	if (!real)
+		real = (void *(*)(int, const void *, int))dlsym(RTLD_NEXT, "shmat");
+	slow_pause();
+	result = real(id, address, flags);
+	slow_pause();
+	return result;
+}
+
+int shmctl(int id, int command, struct shmid_ds *state)
+{
+	static int (*_Atomic real)(int, int, struct shmid_ds *);
+	int result;
+
+	if (!real)
+		real = (int (*)(int, int, struct shmid_ds *))dlsym(RTLD_NEXT, "shmctl");
+	slow_pause();
+	result = real(id, command, state);
+	slow_pause();
+	return result;
+}
+#endif
 #endif
 
 #endif
