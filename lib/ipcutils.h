@@ -808,10 +808,11 @@ void *ipcu_shm_stage_data(ipcu_shm_stage *stage);
 void ipcu_shm_stage_close(ipcu_shm_stage *stage);
 
 /*
- * Create NAME with what is staged, or put that in the place of all it held: all or nothing, whoever looks and
- * whatever is killed. Who has the old segment open keeps it as it was. Mode, type and lock stay; the key too, but in the
- * instant between there is no segment, or one that cannot be read yet, for programs that go by the key. Afterwards
- * STAGE is of use for ipcu_shm_stage_close() only.
+ * Create NAME with what is staged, or replace all data of NAME by it. Every process finds all of the old or all of the new
+ * data, whatever process is killed or stopped. A handle of the old segment keeps it as it was. Mode, type and lock stay. The
+ * key stays too, but until the data are copied there, programs that go by the key find no segment, or one that they
+ * cannot attach. A handle that is opened before that delays the copy until it is closed. Afterwards call only
+ * ipcu_shm_stage_close() with STAGE.
  *
  * Results: those of names; IPCU_USAGE also for a raw key; IPCU_DENIED also if the namespace is another user's;
  * IPCU_CONFLICT also if the bytes are no whole number of its type's values.

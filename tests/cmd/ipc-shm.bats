@@ -457,3 +457,64 @@ reads() {
 	fails 8 sh -c 'ipc-shm write m <&-'
 	fails 8 sh -c 'ipc-shm load m <&-'
 }
+
+@test "a held lock stays held when a clean-up job removes the segment and the name is made again" {
+	need ipcrm
+	ipc-shm create m 8
+	background ipc-shm lock m -- sleep 1000; holder=$!
+	until_true eval '[[ $(ipc-shm status m) == *"locked: process $holder"* ]]'
+	ipcrm -m "$(field m ID)"
+	ipc-shm create m 16
+	fails 1 ipc-shm lock -n m -- true
+	[[ $(ipc-shm status m) == *"locked: process $holder"* ]]
+	kill -KILL $holder
+	until_true ipc-shm lock -n m -- true
+}
+
+@test "the first lock of memory that became open to others later is not its owner's" {
+	need_root "a second user"
+	need python3
+	ipc-shm create m 8
+	python3 - "$(field m ID)" <<-'END'
+		import ctypes, sys
+		libc, state = ctypes.CDLL(None), (ctypes.c_char * 256)()
+		identifier = int(sys.argv[1])
+		assert libc.shmctl(identifier, 2, state) == 0
+		assert libc.shmctl(identifier, 2, state) == 0
+		mode = ctypes.cast(ctypes.addressof(state) + 20, ctypes.POINTER(ctypes.c_ushort))
+		mode[0] = 0o666
+		assert libc.shmctl(identifier, 1, state) == 0
+	END
+	[ "$(field m MODE)" = 666 ]
+	ipc-shm status m
+	as 1000 ipc-shm lock root/m -- true
+}
+
+# Whether a process that strace runs has been stopped.
+is_stopped() {
+	local pid
+	for pid in $(pgrep -P "$1"); do
+		case $(sed 's/.*) //; s/ .*//' /proc/"$pid"/stat) in T | t) return 0 ;; esac
+	done
+	return 1
+}
+
+@test "a loader that is stopped at any call delays nobody, and takes nothing back" {
+	need strace
+	local call number tracer sum last
+	ipc-shm set -T i64 a 7
+	perl -e 'print pack("q", 1000) x 1000' >"$TMP/new"
+	for call in shmget:1 shmget:4 shmat:1 shmat:2 shmat:3 shmctl:1 shmctl:4 shmctl:8 shmctl:12 semop:1 semtimedop:2 semtimedop:4 madvise:2 shmdt:1 shmdt:2; do
+		background env ASAN_OPTIONS=detect_leaks=0 strace -o /dev/null -e "inject=${call%:*}:signal=STOP:when=${call#*:}" ipc-shm load a <"$TMP/new"; tracer=$!
+		until_true eval 'gone $tracer || is_stopped $tracer'
+		sum=$(timeout 10 ipc-shm add a 1)
+		[ "$(timeout 10 ipc-shm get -i 0 a)" = "$sum" ]
+		pkill -CONT -P $tracer || true
+		finish $tracer
+		last=$(ipc-shm get -i 0 a)
+		echo "$call: $sum, $last"
+		[ "$last" = "$sum" ] || [ "$last" = 1000 ]
+		[ "$sum" -ne 1001 ] || [ "$last" = 1001 ]
+		ipc-shm set -i 0 a 7
+	done
+}

@@ -263,8 +263,8 @@ static void storm(long count)
 	ok(shared->done[ADDER] > 0 && shared->done[EXCHANGER] > 0 && shared->done[SETTER] > 0 &&
 		   shared->done[WRITER] > 0 && shared->done[READER] > 0 && shared->done[WAITER] > 0,
 	   "%ld additions, %ld exchanges, %ld sets, %ld writes, %ld reads, %ld waits, %ld loads",
-	   shared->done[ADDER], shared->done[EXCHANGER], shared->done[SETTER],
-	   shared->done[WRITER], shared->done[READER], shared->done[WAITER], shared->loads);
+	   shared->done[ADDER], shared->done[EXCHANGER], shared->done[SETTER], shared->done[WRITER],
+	   shared->done[READER], shared->done[WAITER], shared->loads);
 	ok(shared->slowest < INT64_C(8000000000), "the slowest took %ld ms",
 	   shared->slowest / 1000000);
 }
@@ -281,8 +281,7 @@ static void after(void)
 	while (!home && nanoseconds() < end) {
 		if (ipcu_shm_open(&shm, "loaded", NULL, NULL) == IPCU_OK)
 			ipcu_shm_close(shm);
-		home = shmget(key, 0, 0) >= 0 &&
-		       shmctl(shmget(key, 0, 0), IPC_STAT, &state) == 0 &&
+		home = shmget(key, 0, 0) >= 0 && shmctl(shmget(key, 0, 0), IPC_STAT, &state) == 0 &&
 		       (state.shm_perm.mode & 0777) == 0600;
 	}
 	ok(home, "the data came home to the key of the name");

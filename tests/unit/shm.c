@@ -327,6 +327,128 @@ static void publishing(void)
 		  "removed by force");
 }
 
+/* ---- the set --------------------------------------------------------------- */
+
+static int set_of(const char *name, struct semid_ds *set)
+{
+	struct ipcu_registry registry;
+	struct ipcu_record record;
+	int id = -1;
+
+	if (ipcu_registry_open(&registry, geteuid()) == IPCU_OK &&
+	    ipcu_registry_find(&registry, name, &record) == IPCU_OK)
+		id = ipcu_shm_lock_set(record.definition[IPCU_SHM_LOCK], geteuid());
+	ipcu_registry_close(&registry);
+	return id >= 0 && ipcu_stat_set(id, set) == 0 ? id : -1;
+}
+
+static void change_mode(const char *name, unsigned mode)
+{
+	ipcu_shm *shm;
+	struct shmid_ds state;
+
+	is_result(ipcu_shm_open(&shm, name, NULL, NULL), IPCU_OK, "opens");
+	ok(ipcu_stat_segment(shm->object.id, &state) == 0 &&
+		   ipcu_segment_set_perm(shm->object.id, &state.shm_perm, mode),
+	   "a different program sets mode %03o", mode);
+	ipcu_shm_close(shm);
+	is_result(ipcu_shm_open(&shm, name, NULL, NULL), IPCU_OK, "opens again");
+	ipcu_shm_close(shm);
+}
+
+/* Changing a set needs write permission, and writing a segment read and write permission. */
+static void permissions(void)
+{
+	static const struct {
+		unsigned segment, set;
+	} modes[] = {
+		{ 0600, 0600 }, { 0644, 0644 }, { 0622, 0600 }, { 0666, 0666 }, { 0460, 0460 }
+	};
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 4 };
+	struct ipcu_open how = { .mode = 0622 };
+	struct semid_ds set;
+	ipcu_shm *shm;
+
+	is_result(ipcu_shm_open(&shm, "perm", &layout, &how), IPCU_OK, "memory of mode 622");
+	ok(set_of("perm", &set) >= 0, "has a set from the start");
+	is_number(set.sem_perm.mode & 0777, 0600, "which only the owner can change");
+	ipcu_shm_close(shm);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		change_mode("perm", modes[i].segment);
+		ok(set_of("perm", &set) >= 0 && (set.sem_perm.mode & 0777) == modes[i].set,
+		   "the set has mode %03o", modes[i].set);
+	}
+	is_result(ipcu_remove("perm", IPCU_KIND_MEMORY, 0), IPCU_OK, "removed");
+	ok(set_of("perm", &set) < 0, "with its set");
+}
+
+/* Run in a child: seal NAME, then try in a second process to lock it; both end. */
+static int sealed(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32 };
+	struct ipcu_record record = { .kind = IPCU_KIND_MEMORY };
+	ipcu_shm *shm;
+	pid_t pid;
+	int status;
+
+	if (ipcu_shm_open(&shm, "sealed", &layout, NULL) != IPCU_OK)
+		return 1;
+	memcpy(record.definition, shm->object.definition, sizeof(record.definition));
+	/* Attached: in use, and the lock is free afterwards. */
+	if (ipcu_shm_ops.seal(shm->object.id, &record) != IPCU_CONFLICT ||
+	    ipcu_shm_lock(shm, &ipcu_no_wait) != IPCU_OK || ipcu_shm_unlock(shm) != IPCU_OK)
+		return 2;
+	record.id = shm->object.id;
+	ipcu_shm_close(shm);
+	if (ipcu_shm_ops.seal(record.id, &record) != IPCU_OK)
+		return 3;
+	pid = fork();
+	if (pid == 0)
+		_exit(ipcu_shm_open(&shm, "sealed", &layout, NULL) == IPCU_OK
+			      ? (int)ipcu_shm_lock(shm, &ipcu_no_wait)
+			      : 99);
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status) == IPCU_NOT_NOW ? 0 : 4;
+}
+
+static void sealing(void)
+{
+	const struct ipcu_shm_layout layout = { .type = IPCU_I32, .count = 4 };
+	ipcu_shm *shm;
+	pid_t pid;
+	int status;
+
+	is_result(ipcu_shm_open(&shm, "sealed", &layout, NULL), IPCU_OK, "memory");
+	ipcu_shm_close(shm);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(sealed());
+	waitpid(pid, &status, 0);
+	is_number(WEXITSTATUS(status), 0,
+		  "a sealed lock cannot be taken, one in use not be sealed");
+	is_result(ipcu_shm_open(&shm, "sealed", NULL, NULL), IPCU_OK, "it is still there");
+	is_result(ipcu_shm_lock(shm, &ipcu_no_wait), IPCU_OK,
+		  "and the end of the remover has released it");
+	ipcu_shm_close(shm);
+	is_result(ipcu_remove("sealed", IPCU_KIND_MEMORY, IPCU_REMOVE_FORCE), IPCU_OK, "removed");
+}
+
+/* A staged segment whose creator the kernel does not name is of a process that may live. */
+static void foreign_makers(void)
+{
+	struct ipcu_info info = { .kind = IPCU_KIND_MEMORY,
+				  .key = (key_t)IPCU_STAGE_PREFIX,
+				  .creator = geteuid(),
+				  .id = -1 };
+
+	ok(!ipcu_stage_stale(&info), "process 0 is not taken for a dead one");
+	info.creator_pid = getpid();
+	ok(!ipcu_stage_stale(&info), "nor is this one");
+	info.creator_pid = 0x3ffffff; /* above any that the kernel gives */
+	ok(ipcu_stage_stale(&info), "but one that cannot exist");
+}
+
 int main(void)
 {
 	deadline_for_all(60);
@@ -338,5 +460,8 @@ int main(void)
 	lies();
 	lies_about_others();
 	publishing();
+	permissions();
+	sealing();
+	foreign_makers();
 	return done();
 }
