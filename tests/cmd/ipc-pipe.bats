@@ -533,8 +533,8 @@ set_on_key() {
 	until_true gone $first
 	key=$(field p KEY)
 	# The first one sleeps between closing the old pipe and removing it.
-	background strace -qq -o /dev/null -e inject=shmctl:delay_enter=300000 ipc-pipe write p <<<text; writer=$!
+	background strace -qq -o /dev/null -e inject=shmctl:delay_enter=800000 ipc-pipe write p <<<text; writer=$!
 	until_true eval '[ "$(ipc-sem get -i 4 key:$key)" = 1 ]'
-	[ "$(ipc-pipe read -t 5s p)" = text ]
+	[ "$(ipc-pipe read -t 19s p)" = text ]
 	finish $writer
 }
