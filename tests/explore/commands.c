@@ -90,31 +90,39 @@ bool command_removes(const struct command *command)
 }
 
 /*
- * The first half of a command that creates its object and then uses it: a command that only creates it. The two are
- * separate steps by contract.
+ * The NUMBER-th first half of a command that consists of steps by contract: one that creates its object and then uses
+ * it, or removes several. Return false if there is none.
  */
-bool command_half(const struct command *command, struct command *half)
+bool command_half(const struct command *command, int number, struct command *half)
 {
-	static const char *const halves[][2] = {
-		{ "sem run", "sem create @s" },
-		{ "sem acquire", "sem create @s" },
-		{ "sem wait", "sem create @s" },
-		{ "sem post", "sem create @s" },
-		{ "sem set", "sem create @s" },
-		{ "send", "recv -n -T 999 @q" },
-		{ "recv", "recv -n -T 999 @q" },
-		{ "event", "event clear @e" },
-		{ "barrier wait", "barrier create @b 2" },
-		{ "shm set", "shm create @a -T i64" },
-		{ "shm add", "shm create @a -T i64" },
-		{ "shm cas", "shm create @a -T i64" },
-		{ "shm wait", "shm create @a -T i64" },
+	static const char *const halves[][3] = {
+		{ "sem run -x", "sem create ", " -c 32767" },
+		{ "sem run -n -s", "sem create ", " -c 32767" },
+		{ "sem run", "sem create ", "" },
+		{ "sem acquire", "sem create ", "" },
+		{ "sem wait", "sem create ", "" },
+		{ "sem post", "sem create ", "" },
+		{ "sem set", "sem create ", "" },
+		{ "send", "recv -n -T 999 ", "" },
+		{ "recv", "recv -n -T 999 ", "" },
+		{ "event", "event clear ", "" },
+		{ "barrier wait", "barrier create ", " 2" },
+		{ "shm create", "shm create -T i64 ", "" },
+		{ "shm set", "shm create -T i64 ", "" },
+		{ "shm add", "shm create -T i64 ", "" },
+		{ "shm cas", "shm create -T i64 ", "" },
+		{ "shm wait", "shm create -T i64 ", "" },
+		{ "pipe", "pipe read -n ", "" },
+		{ "rm -a", "rm -f @x", "" },
+		{ "rm -a", "rm -f @y", "" },
 	};
+	const char *name = strchr(command->text, '@');
 
 	half->user = command->user;
 	for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++)
-		if (begins(command->text, halves[i][0])) {
-			strcpy(half->text, halves[i][1]);
+		if (begins(command->text, halves[i][0]) && number-- == 0) {
+			snprintf(half->text, sizeof(half->text), "%s%.2s%s", halves[i][1],
+				 name ? name : "", halves[i][2]);
 			return true;
 		}
 	return false;

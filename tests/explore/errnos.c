@@ -46,6 +46,11 @@ const int *errnos_of(const struct call *call)
 	};
 	const char *name = filter_name(call->nr);
 
+	/* What every process may read cannot be denied. */
+	if (strstr(name, "ctl") && strcmp(name, "semctl") != 0 && call->detail > IPC_STAT)
+		return none;
+	if (strcmp(name, "semctl") == 0 && call->detail >= SEM_STAT)
+		return none;
 	if (strstr(name, "ctl"))
 		return call->detail == IPC_RMID || call->detail == IPC_SET ||
 				       call->detail == SETALL || call->detail == SETVAL

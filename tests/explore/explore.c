@@ -264,7 +264,10 @@ static void fail_calls(struct trial *trial, const struct calls *calls)
 {
 	for (int i = 0; i < calls->count; i++)
 		for (const int *errnum = errnos_of(&calls->list[i]); *errnum; errnum++)
-			for (int on = 0; on < 2 && !time_is_up(trial->explorer); on++) {
+			/* A call that is interrupted or refused for ever would be tried for ever. */
+			for (int on = 0; on < (*errnum == EINTR || *errnum == EAGAIN ? 1 : 2) &&
+					 !time_is_up(trial->explorer);
+			     on++) {
 				trial->injection = (struct injection){
 					.errnum = *errnum,
 					.point = point_of(&calls->list[i], false),
@@ -312,6 +315,8 @@ static bool is_wanted(const struct setting *setting, const struct scene *scene)
 		for (int i = 0; i < scene->count; i++)
 			if (scene->commands[i].user != USER_OWNER)
 				return false;
+	if (!scene_is_explainable(scene))
+		return false;
 	replay_print(text, sizeof(text), scene, &none, NULL);
 	return !setting->only || strstr(text, setting->only);
 }
@@ -352,6 +357,7 @@ static int replay(struct explorer *explorer, const char *text)
 		fprintf(stderr, "explore: cannot read '%s'\n", text);
 		return 2;
 	}
+	explorer->setting.errnos = trial.injection.errnum != 0;
 	trial.scene = &scene;
 	trial.judge = judge_new(&explorer->setting, &scene);
 	outcome = run_schedule(&explorer->setting, &scene, &trial.schedule, &trial.injection, NULL,

@@ -54,6 +54,7 @@ struct point {
 struct step {
 	int process;
 	bool kill, hold;
+	bool all; /* kill the keeper, too */
 	struct point point;
 };
 
@@ -126,7 +127,7 @@ int command_run(const struct context *context, const struct command *command, ch
 		size_t size);
 bool command_holds(const struct command *command);
 bool command_removes(const struct command *command);
-bool command_half(const struct command *command, struct command *half);
+bool command_half(const struct command *command, int number, struct command *half);
 
 /* filter.c */
 bool filter_install(void);
@@ -162,7 +163,7 @@ struct trace {
 void trace_add(struct trace *trace, int process, pid_t pid);
 bool trace_settle(struct trace *trace, int milliseconds);
 void trace_resume(struct trace *trace, int process);
-void trace_kill(struct trace *trace, int process);
+void trace_kill(struct trace *trace, int process, bool all);
 bool trace_inject(pid_t tid, int errnum);
 bool trace_can_inject(void);
 
@@ -173,7 +174,9 @@ struct outcome *run_schedule(const struct setting *setting, const struct scene *
 void outcome_free(struct outcome *outcome);
 
 /* state.c */
-char *state_describe(const struct context *context, const struct state *state);
+enum tolerance { TOLERATE_NOTHING, TOLERATE_KILL, TOLERATE_FAILURE };
+char *state_describe(const struct context *context, const struct state *state,
+		     enum tolerance tolerance);
 void state_prepare(const struct context *context, const struct state *state);
 int state_clear(const struct context *context, bool killed);
 
@@ -184,7 +187,7 @@ struct state {
 	const char *observe[3];
 };
 size_t scene_count(const struct setting *setting);
-size_t scene_special_count(void);
+bool scene_is_explainable(const struct scene *scene);
 bool scene_get(const struct setting *setting, size_t number, struct scene *scene);
 const struct state *state_find(const char *name, size_t length);
 

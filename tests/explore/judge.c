@@ -29,7 +29,7 @@ struct judge {
 	struct scene scene;
 	struct reference references[REFERENCES_MAX];
 	int count;
-	struct judge *swapped; /* the same scene, with the queues of ipc-recv in the other order */
+	struct judge *variant; /* the same scene with equivalent commands, or NULL */
 };
 
 /* ---- references --------------------------------------------------------------- */
@@ -49,7 +49,7 @@ void judge_free(struct judge *judge)
 {
 	if (!judge)
 		return;
-	judge_free(judge->swapped);
+	judge_free(judge->variant);
 	for (int i = 0; i < judge->count; i++)
 		outcome_free(judge->references[i].outcome);
 	free(judge);
@@ -63,7 +63,8 @@ static bool same_order(const struct reference *reference, const struct schedule 
 		return false;
 	for (int i = 0; i < order->count; i++)
 		if (reference->order.steps[i].process != order->steps[i].process ||
-		    reference->order.steps[i].kill != order->steps[i].kill)
+		    reference->order.steps[i].kill != order->steps[i].kill ||
+		    reference->order.steps[i].all != order->steps[i].all)
 			return false;
 	return true;
 }
@@ -128,6 +129,42 @@ static bool was_removed(const struct view *view, int process)
 	return false;
 }
 
+/* A process at the head of the line of a semaphore is there for an instant only, but whoever does not wait is refused. */
+static bool was_refused(const struct view *view, int process)
+{
+	const char *text = view->scene->commands[process].text;
+
+	if (view->outcome->processes[process].status != 1 || strncmp(text, "sem ", 4) != 0 ||
+	    !strstr(text, " -n"))
+		return false;
+	for (int i = 0; i < view->scene->count; i++)
+		if (i != process && strncmp(view->scene->commands[i].text, "sem ", 4) == 0 &&
+		    overlap(view->outcome, process, i))
+			return true;
+	return false;
+}
+
+/* A command that is held at a call looks as if it slept in it. */
+static bool was_in_use(const struct view *view, int process)
+{
+	const struct command *command = &view->scene->commands[process];
+
+	if (!command_removes(command) || view->outcome->processes[process].status != 7)
+		return false;
+	for (int i = 0; i < view->scene->count; i++)
+		if (i != process && overlap(view->outcome, process, i))
+			return true;
+	return false;
+}
+
+static bool was_denied(const struct view *view, int process)
+{
+	const struct command *command = &view->scene->commands[process];
+
+	return command->user == USER_OTHER && view->outcome->processes[process].status == 4 &&
+	       (command_removes(command) || view->scene->state->setup[0] == NULL);
+}
+
 /* The reviewed differences: each makes a command one that may be absent, complete, or half done. */
 static const struct difference {
 	bool (*applies)(const struct view *view, int process);
@@ -135,6 +172,13 @@ static const struct difference {
 } differences[] = {
 	{ was_killed, "SIGKILL may hit a command before or after its effect" },
 	{ was_failed, "a call that the driver made to fail may prevent the effect of the command" },
+	{ was_in_use,
+	  "ipc-rm without -f refuses to remove an object that a command is just using" },
+	{ was_denied,
+	  "a user without permission is refused, whether the name exists already or not" },
+	{ was_refused,
+	  "a command that does not wait is refused while a different one has its turn in "
+	  "the line, even if that one takes no units in the end" },
 	{ was_removed, "status 3 is documented for an object that is removed while it is used, "
 		       "even if a command that begins later creates the name again" },
 };
@@ -163,11 +207,15 @@ static bool equal(const struct view *view, const struct outcome *reference)
 	       (outcome->left == 0 || outcome->left == reference->left);
 }
 
+/*
+ * Return true if SECOND cannot come after FIRST. A killed command has no end: a command that comes later may complete
+ * its work.
+ */
 static bool contradicts(const struct view *view, int first, int second)
 {
 	const struct outcome *outcome = view->outcome;
 
-	return outcome->processes[second].finished >= 0 &&
+	return !was_killed(view, second) && outcome->processes[second].finished >= 0 &&
 	       outcome->processes[second].finished < outcome->processes[first].began;
 }
 
@@ -178,6 +226,7 @@ struct search {
 	const struct view *view;
 	struct schedule order;
 	bool placed[PROCESSES_MAX];
+	bool dying[PROCESSES_MAX]; /* placed, and still to be killed */
 	struct command half;
 	int half_of; /* -1: there is none */
 	bool half_placed;
@@ -185,17 +234,13 @@ struct search {
 
 static bool try_all(struct search *search);
 
-static bool try_with(struct search *search, int process, bool kill)
+static bool try_step(struct search *search, const struct step *step)
 {
-	int count = search->order.count;
 	bool found;
 
-	search->order.steps[search->order.count++] = (struct step){ .process = process };
-	if (kill)
-		search->order.steps[search->order.count++] =
-			(struct step){ .process = process, .kill = true };
+	search->order.steps[search->order.count++] = *step;
 	found = try_all(search);
-	search->order.count = count;
+	search->order.count--;
 	return found;
 }
 
@@ -215,29 +260,53 @@ static bool complete(struct search *search)
 	return equal(search->view, reference(search->judge, &search->order, &search->half));
 }
 
-/* Extend the order by each command that may come next. */
+/* Extend the order by PROCESS, or, if it may be absent, go on without it. */
+static bool try_process(struct search *search, int process)
+{
+	bool found;
+
+	search->placed[process] = true;
+	search->dying[process] = was_killed(search->view, process);
+	found = try_step(search, &(struct step){ .process = process });
+	search->dying[process] = false;
+	found = found || (may_be_absent(search->view, process) && try_all(search));
+	search->placed[process] = false;
+	return found;
+}
+
+/* With or without the keeper, which dies with a command that has not yet been answered. */
+static bool try_kill(struct search *search, int process)
+{
+	struct step step = { .process = process, .kill = true };
+	bool found, keeps = strstr(search->view->scene->commands[process].text, "acquire");
+
+	search->dying[process] = false;
+	found = try_step(search, &step);
+	step.all = true;
+	found = found || (keeps && try_step(search, &step));
+	search->dying[process] = true;
+	return found;
+}
+
+/* Extend the order by each step that may come next. */
 static bool try_all(struct search *search)
 {
-	int missing = 0;
-	bool found = false;
+	bool found = false, missing = false;
 
 	if (search->half_of >= 0 && !search->half_placed) {
 		search->half_placed = true;
-		found = try_with(search, HALF, false);
+		found = try_step(search, &(struct step){ .process = HALF });
 		search->half_placed = false;
 	}
 	for (int i = 0; i < search->view->scene->count && !found; i++) {
-		if (search->placed[i])
-			continue;
-		missing++;
-		if (!may_come(search, i) || (search->half_of == i && !search->half_placed))
-			continue;
-		search->placed[i] = true;
-		found = try_with(search, i, was_killed(search->view, i)) ||
-			(may_be_absent(search->view, i) && try_all(search));
-		search->placed[i] = false;
+		missing |= !search->placed[i] || search->dying[i];
+		if (search->dying[i])
+			found = try_kill(search, i);
+		else if (!search->placed[i] && may_come(search, i) &&
+			 (search->half_of != i || search->half_placed))
+			found = try_process(search, i);
 	}
-	return found || (missing == 0 && complete(search));
+	return found || (!missing && complete(search));
 }
 
 static bool explains(struct judge *judge, const struct view *view)
@@ -248,26 +317,38 @@ static bool explains(struct judge *judge, const struct view *view)
 		return true;
 	for (int i = 0; i < judge->scene.count; i++) {
 		search = (struct search){ .judge = judge, .view = view, .half_of = i };
-		if (command_half(&judge->scene.commands[i], &search.half) && try_all(&search))
-			return true;
+		for (int j = 0; command_half(&judge->scene.commands[i], j, &search.half); j++)
+			if (try_all(&search))
+				return true;
 	}
 	return false;
 }
 
-/* ipc-recv may take from any of several queues: the order in which they are named is not part of its contract. */
-static struct judge *with_queues_swapped(struct judge *judge)
+/* Commands for which an equivalent command stands, too. */
+static const struct variant {
+	const char *text, *other, *reason;
+} variants[] = {
+	{ "recv @q @r", "recv @r @q",
+	  "ipc-recv takes from any of several queues; the order of their names is not part of its contract" },
+	{ "barrier wait -n @b 2", "barrier wait @b 2",
+	  "a process that does not wait arrives, and leaves again in the next step" },
+	{ "event wait -n @e", "event wait @e", "as above: a pulse may come between the two steps" },
+};
+
+static struct judge *with_variants(struct judge *judge)
 {
 	struct scene scene = judge->scene;
 	bool any = false;
 
 	for (int i = 0; i < scene.count; i++)
-		if (strcmp(scene.commands[i].text, "recv @q @r") == 0) {
-			strcpy(scene.commands[i].text, "recv @r @q");
-			any = true;
-		}
-	if (any && !judge->swapped)
-		judge->swapped = judge_new(judge->setting, &scene);
-	return judge->swapped;
+		for (size_t j = 0; j < sizeof(variants) / sizeof(variants[0]); j++)
+			if (strcmp(scene.commands[i].text, variants[j].text) == 0) {
+				strcpy(scene.commands[i].text, variants[j].other);
+				any = true;
+			}
+	if (any && !judge->variant)
+		judge->variant = judge_new(judge->setting, &scene);
+	return judge->variant;
 }
 
 bool judge_accepts(struct judge *judge, const struct schedule *schedule,
@@ -277,8 +358,7 @@ bool judge_accepts(struct judge *judge, const struct schedule *schedule,
 
 	if (outcome->hung)
 		return false;
-	return explains(judge, &view) ||
-	       (with_queues_swapped(judge) && explains(judge->swapped, &view));
+	return explains(judge, &view) || (with_variants(judge) && explains(judge->variant, &view));
 }
 
 /* ---- explaining ------------------------------------------------------------------ */

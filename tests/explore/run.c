@@ -29,6 +29,7 @@ struct run {
 	struct trace trace;
 	struct started started[PROCESSES_MAX];
 	struct outcome *outcome;
+	enum tolerance tolerance;
 	int recorded; /* the process whose calls are recorded, or -1 */
 };
 
@@ -141,7 +142,7 @@ static void do_step(struct run *run, int number)
 	struct traced *traced = &run->trace.processes[step->process];
 
 	if (step->kill) {
-		trace_kill(&run->trace, step->process);
+		trace_kill(&run->trace, step->process, step->all);
 		run->outcome->processes[step->process].status = ENDED_KILLED;
 	} else {
 		traced->armed = step->hold;
@@ -216,7 +217,7 @@ static void finish(struct run *run, int patience)
 	}
 	settle(run, run->schedule->count);
 	be_patient(run, patience);
-	run->outcome->held = state_describe(&run->context, run->scene->state);
+	run->outcome->held = state_describe(&run->context, run->scene->state, run->tolerance);
 	for (int i = 0; i < run->scene->count; i++)
 		if (run->trace.processes[i].started && run->started[i].input >= 0)
 			close(run->started[i].input);
@@ -224,7 +225,7 @@ static void finish(struct run *run, int patience)
 	collect(run);
 	settle(run, run->schedule->count);
 	end_all(run);
-	run->outcome->end = state_describe(&run->context, run->scene->state);
+	run->outcome->end = state_describe(&run->context, run->scene->state, run->tolerance);
 }
 
 static bool any_killed(const struct schedule *schedule)
@@ -252,13 +253,16 @@ struct outcome *run_schedule(const struct setting *setting, const struct scene *
 	run->trace.calls = calls;
 	if (injection)
 		run->trace.injection = *injection;
+	run->tolerance = setting->errnos	? TOLERATE_FAILURE
+			 : any_killed(schedule) ? TOLERATE_KILL
+						: TOLERATE_NOTHING;
 	for (int i = 0; i < scene->count; i++)
 		outcome->processes[i].finished = -1;
 	begin(run);
 	for (int i = 0; i < schedule->count; i++)
 		do_step(run, i);
 	finish(run, patience);
-	outcome->left = state_clear(&run->context, any_killed(schedule));
+	outcome->left = state_clear(&run->context, run->tolerance != TOLERATE_NOTHING);
 	outcome->injected = run->trace.injected;
 	free(run);
 	return outcome;

@@ -80,7 +80,8 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void print_semaphore(FILE *file, char *text)
+/* A command whose call failed may hold units without an entry in the table: then NAMELESS, no holder is printed. */
+static void print_semaphore(FILE *file, char *text, bool nameless)
 {
 	char *line, *holders[LINES_MAX];
 	bool head = true;
@@ -91,10 +92,13 @@ static void print_semaphore(FILE *file, char *text)
 			head = false;
 		else if (head)
 			fprintf(file, "%s ", line);
-		else if (*line && count < LINES_MAX)
+		else if (*line && count < LINES_MAX &&
+			 isdigit((unsigned char)line[strspn(line, " ")]))
 			holders[count++] = line;
 	}
 	fputc('\n', file);
+	if (nameless)
+		return;
 	for (int i = 0; i < count; i++)
 		while (isspace((unsigned char)*holders[i]))
 			holders[i]++;
@@ -109,15 +113,30 @@ static void print_semaphore(FILE *file, char *text)
 	}
 }
 
-/* Objects with a name only: bookkeeping may be made earlier or later. */
-static void print_list(FILE *file, char *text)
+/* Columns are as wide as bookkeeping makes them. */
+static void squeeze(char *line)
+{
+	char *to = line;
+
+	for (const char *from = line; *from; from++)
+		if (*from != ' ' || from[1] != ' ')
+			*to++ = *from;
+	*to = '\0';
+}
+
+/*
+ * Objects with a name only: bookkeeping may be made earlier or later. A killed ipc-rm may leave a name without its
+ * object, which is the same as no name.
+ */
+static void print_list(FILE *file, char *text, bool killed)
 {
 	char *line, *lines[LINES_MAX];
 	int count = 0;
 
 	while ((line = strsep(&text, "\n")))
-		if (*line && *line != ' ' && count < LINES_MAX)
-			lines[count++] = line;
+		if (*line && *line != ' ' && count < LINES_MAX &&
+		    !(killed && strstr(line, "gone: ")))
+			squeeze(lines[count++] = line);
 	qsort(lines, (size_t)count, sizeof(lines[0]), compare);
 	for (int i = 0; i < count; i++)
 		fprintf(file, "%s\n", lines[i]);
@@ -138,7 +157,8 @@ static void print_plain(FILE *file, const char *text)
 	fputc('\n', file);
 }
 
-static void observe(FILE *file, const struct context *context, const char *text, char *output)
+static void observe(FILE *file, const struct context *context, const char *text,
+		    enum tolerance tolerance, char *output)
 {
 	int status = run_text(context, text, USER_OWNER, output, OUTPUT_MAX);
 	char *cut = strstr(output, ",\"waiters\":[");
@@ -147,14 +167,15 @@ static void observe(FILE *file, const struct context *context, const char *text,
 	if (cut)
 		*cut = '\0';
 	if (strncmp(text, "sem status", 10) == 0)
-		print_semaphore(file, output);
+		print_semaphore(file, output, tolerance == TOLERATE_FAILURE);
 	else if (strncmp(text, "ls ", 3) == 0)
-		print_list(file, output);
+		print_list(file, output, tolerance != TOLERATE_NOTHING);
 	else
 		print_plain(file, output);
 }
 
-char *state_describe(const struct context *context, const struct state *state)
+char *state_describe(const struct context *context, const struct state *state,
+		     enum tolerance tolerance)
 {
 	char *text = NULL, *output = malloc(OUTPUT_MAX);
 	size_t size;
@@ -162,9 +183,10 @@ char *state_describe(const struct context *context, const struct state *state)
 
 	if (!file || !output)
 		abort();
-	observe(file, context, "ls -a --noheadings -o NAME,KIND,OWNER,MODE,STATE", output);
+	observe(file, context, "ls -a --noheadings -o NAME,KIND,OWNER,MODE,STATE", tolerance,
+		output);
 	for (int i = 0; i < 3 && state->observe[i]; i++)
-		observe(file, context, state->observe[i], output);
+		observe(file, context, state->observe[i], tolerance, output);
 	fclose(file);
 	free(output);
 	return text;

@@ -364,17 +364,25 @@ void trace_resume(struct trace *trace, int process)
 			go_on(trace, &trace->tasks[i], 0);
 }
 
-/* Kill the held process of a command and its keeper, or the command itself. */
-void trace_kill(struct trace *trace, int process)
+static void kill_group(struct trace *trace, pid_t tgid)
+{
+	if (find(trace, tgid))
+		kill(tgid, SIGKILL);
+	for (int i = 0; i < trace->task_count; i++)
+		if (trace->tasks[i].tgid == tgid)
+			trace->tasks[i].held = false;
+}
+
+/* Kill the process of a command that is held, which may be its keeper, or the command itself, or ALL of them. */
+void trace_kill(struct trace *trace, int process, bool all)
 {
 	pid_t victim = trace->processes[process].pid;
 
-	for (int i = 0; i < trace->task_count; i++)
-		if (trace->tasks[i].process == process && trace->tasks[i].held)
-			victim = trace->tasks[i].tgid;
-	if (find(trace, victim))
-		kill(victim, SIGKILL);
-	for (int i = 0; i < trace->task_count; i++)
-		if (trace->tasks[i].tgid == victim)
-			trace->tasks[i].held = false;
+	for (int i = 0; i < trace->task_count; i++) {
+		struct task *task = &trace->tasks[i];
+
+		if (task->process == process && (task->held || (all && task->tid == task->tgid)))
+			kill_group(trace, victim = task->tgid);
+	}
+	kill_group(trace, victim);
 }
