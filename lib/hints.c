@@ -76,6 +76,11 @@ static const struct meaning meanings[] = {
 	  "ulimit -i is reached: raise it, or end what of this user keeps signals pending" },
 	{ "ftok", ENOENT, IPCU_NOT_FOUND, "", "" },
 	{ "ftok", ENOTDIR, IPCU_NOT_FOUND, "", "" },
+	/* These calls get identifiers only: EINVAL means that the object is gone. */
+	{ "shmat", EINVAL, IPCU_NOT_FOUND, "it was removed", "" },
+	{ "msgctl", EINVAL, IPCU_NOT_FOUND, "it was removed", "" },
+	{ "semctl", EINVAL, IPCU_NOT_FOUND, "it was removed", "" },
+	{ "shmctl", EINVAL, IPCU_NOT_FOUND, "it was removed", "" },
 	{ "", EIDRM, IPCU_NOT_FOUND, "it was removed", "" },
 	{ "", ENOENT, IPCU_NOT_FOUND, "no such object", "" },
 	{ "", EACCES, IPCU_DENIED, "", "" },

@@ -188,14 +188,11 @@ static struct claimer start(struct holder_table *table, const struct holder_clai
 			    struct ipcu_hold *hold)
 {
 	struct claimer claimer = { .table = table, .claim = claim, .hold = hold };
-	int64_t ticks = sysconf(_SC_CLK_TCK);
-	uint64_t then;
 
-	claimer.now = boot_nanoseconds();
-	then = (uint64_t)(claimer.now / (NANO / (ticks > 0 ? ticks : 100)));
-	claimer.word = then << HOLDER_TIME_SHIFT | tag_of(claim->set) << HOLDER_PID_BITS |
-		       (uint64_t)hold->pid;
 	claimer.pid_namespace = (uint32_t)ipcu_process_numbers(hold->pid);
+	claimer.now = boot_nanoseconds();
+	claimer.word = ipcu_process_clock() << HOLDER_TIME_SHIFT |
+		       tag_of(claim->set) << HOLDER_PID_BITS | (uint64_t)hold->pid;
 	return claimer;
 }
 
@@ -372,9 +369,10 @@ static void note_previous(struct claimer *claimer)
 
 	if (!word || atomic_load(&entry->described) != word ||
 	    !is_of(entry, word, claimer->claim->set) ||
-	    is_foreign(entry, word, claimer->pid_namespace) || !is_free(word) ||
+	    is_foreign(entry, word, claimer->pid_namespace) ||
 	    atomic_load(&entry->mode) & HOLDER_EXECS ||
-	    (atomic_load(&entry->keeper) & ((1u << KEEPER_STATE_BITS) - 1)) == KEEPER_RELEASING)
+	    (atomic_load(&entry->keeper) & ((1u << KEEPER_STATE_BITS) - 1)) == KEEPER_RELEASING ||
+	    !is_free(word))
 		return;
 	claimer->hold->previous_died = true;
 	claimer->hold->previous = owner ? (pid_t)owner : pid_of(word);
@@ -486,13 +484,27 @@ static void enter(struct claimer *claimer)
 		judge_slot(claimer, known);
 }
 
+/* The usual case, without a look at the count: slot 0 is free, or its holder has ended. */
+static bool take_first(struct claimer *claimer)
+{
+	struct holder_entry *first = holder_first(claimer->table, claimer->claim->set);
+	uint64_t word;
+
+	if (exchange(claimer, first, 0, 0))
+		return true;
+	word = atomic_load(&first->word);
+	return is_of(first, word, claimer->claim->set) &&
+	       !is_foreign(first, word, claimer->pid_namespace) && surely_free(word) &&
+	       exchange(claimer, first, 0, word);
+}
+
 enum ipcu_result ipcu_holders_claim(struct holder_table *table, const struct holder_claim *claim,
 				    struct ipcu_hold *hold, const struct timespec *deadline)
 {
 	struct claimer claimer = start(table, claim, hold);
 	enum ipcu_result result = IPCU_OK;
 
-	if (!exchange(&claimer, holder_first(table, claim->set), 0, 0))
+	if (!take_first(&claimer))
 		result = try_long(&claimer, deadline);
 	if (result == IPCU_NOT_NOW) {
 		ipcu_holders_no_entry(claim->set, hold);

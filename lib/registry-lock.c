@@ -18,6 +18,7 @@
 #include "error.h"
 #include "registry.h"
 #include "sysv.h"
+#include "undo.h"
 
 #define TRIES \
 	1000 /* how often the lock may be removed while we take it; no attempt waits after the deadline */
@@ -88,6 +89,11 @@ static int lock_semaphore(uid_t owner)
 		if (!key)
 			break;
 		id = make_semaphore(owner, key);
+		if (id >= 0 && !ipcu_undo_works(id)) {
+			semctl(id, 0, IPC_RMID);
+			errno = EOPNOTSUPP;
+			return -1;
+		}
 		if (id >= 0 || errno != EEXIST)
 			return id;
 	}
@@ -146,6 +152,8 @@ enum ipcu_result ipcu_registry_lock(uid_t owner, _Atomic uint32_t *word,
 
 		if (!known) {
 			id = lock_semaphore(owner);
+			if (id < 0 && errno == EOPNOTSUPP)
+				return ipcu_undo_missing();
 			if (id < 0)
 				return ipcu_fail_call("semget", errno,
 						      "cannot create the registry's lock");

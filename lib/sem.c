@@ -358,44 +358,57 @@ static int swap(const ipcu_sem *sem, unsigned old, unsigned new)
 	struct sembuf ops[4];
 	size_t count = 0;
 
+	/* No operation: the kernel keeps the last process that changed the value, which may hold the only unit. */
+	if (sem->object.named && new == old)
+		return 0;
 	if (old)
 		ops[count++] = (struct sembuf){ sem->index, (short)-(int)old, IPC_NOWAIT };
 	ops[count++] = (struct sembuf){ sem->index, 0, IPC_NOWAIT };
 	if (new)
 		ops[count++] = (struct sembuf){ sem->index, (short)new, IPC_NOWAIT };
-	if (sem->object.named && new != old)
+	if (sem->object.named)
 		ops[count++] =
 			(struct sembuf){ SEM_TAKEN, (short)((int)old - (int)new), IPC_NOWAIT };
 	return ipcu_sem_until(sem->object.id, ops, count, NULL);
 }
 
-enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value)
+/* Read the value, and check that VALUE can be reached without the units that are held. */
+static enum ipcu_result read_value(ipcu_sem *sem, unsigned value, unsigned *old)
 {
 	unsigned short m[SEM_MEMBERS] = { 0 };
 	enum ipcu_result result;
+
+	if (!sem->object.named)
+		return ipcu_sem_get(sem, old);
+	result = ipcu_sem_members(sem, m);
+	if (result != IPCU_OK)
+		return result;
+	*old = m[SEM_VALUE];
+	if (value <= *old || value - *old <= m[SEM_TAKEN])
+		return IPCU_OK;
+	ipcu_fail(IPCU_LIMIT, "cannot set it to %u: of its %u units %d are held", value,
+		  m[SEM_COUNT], m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
+	ipcu_hint("ipc-sem status shows the holders; ipc-sem create -c COUNT --resize adds units");
+	return IPCU_LIMIT;
+}
+
+enum ipcu_result ipcu_sem_set(ipcu_sem *sem, unsigned value)
+{
+	enum ipcu_result result;
 	unsigned old = 0;
-	int errnum;
+	int errnum = EAGAIN;
 
 	if (value > IPCU_SEM_COUNT_MAX)
 		return ipcu_fail(IPCU_LIMIT, "a value is at most %u", IPCU_SEM_COUNT_MAX);
-	do {
-		if (sem->object.named) {
-			result = ipcu_sem_members(sem, m);
-			old = m[SEM_VALUE];
-		} else {
-			result = ipcu_sem_get(sem, &old);
-		}
+	for (int attempt = 0; errnum == EAGAIN && attempt < SEM_ATTEMPTS; attempt++) {
+		result = read_value(sem, value, &old);
 		if (result != IPCU_OK)
 			return result;
-		if (sem->object.named && value > old && value - old > m[SEM_TAKEN]) {
-			ipcu_fail(IPCU_LIMIT, "cannot set it to %u: of its %u units %d are held",
-				  value, m[SEM_COUNT], m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
-			ipcu_hint(
-				"ipc-sem status shows the holders; ipc-sem create -c COUNT --resize adds units");
-			return IPCU_LIMIT;
-		}
 		errnum = swap(sem, old, value);
-	} while (errnum == EAGAIN || errnum == EINTR);
+	}
+	if (errnum == EAGAIN)
+		return ipcu_fail(IPCU_SYSTEM,
+				 "cannot set it: other processes change it without a pause");
 	return errnum ? ipcu_sem_failed(sem, errnum, "cannot set it") : IPCU_OK;
 }
 

@@ -166,3 +166,27 @@ overflown() {
 	fails 8 overflown ipc-recv -n 12/q
 	[[ $stderr == *"user 12 is every user"* ]]
 }
+
+@test "a kernel that ignores or refuses SEM_UNDO is noticed before the first name is used" {
+	local how command
+	$IPC_CC -O1 -shared -fPIC -o "$TMP/no-undo.so" "$IPC_SRCDIR/tests/fault/no-undo.c" -ldl ||
+		skip "no library for LD_PRELOAD can be built here"
+	without() {
+		ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 LD_PRELOAD=$TMP/no-undo.so NO_UNDO=$how "$@"
+	}
+	how=ignore without ipc-send --version || skip "these commands load no other library"
+	file -L "$(command -v ipc-sem)" | grep -q 'statically linked' && skip "these commands are static"
+	for how in ignore refuse; do
+		for command in "ipc-sem run m -- true" "ipc-sem create m" "ipc-send q x" "ipc-barrier create b 2" "ipc-shm create v 9"; do
+			# shellcheck disable=SC2086 # a list of words
+			fails 8 without $command
+			[[ $stderr == *"this kernel does not release what a process held that has ended"*"hint: "*gVisor* ]]
+		done
+		# Keys need no registry.
+		without ipc-send --create key:0x7abd x
+		[ "$(without ipc-recv key:0x7abd)" = x ]
+		ipc-rm key:0x7abd
+	done
+	# The lock was not left locked.
+	ipc-sem run -n m -- true
+}

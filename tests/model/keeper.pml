@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * keeper.pml - acquire, its keeper, the owner and release, any of which may die between any two steps
  *
- * The protocol of bin/sem-acquire.c. One unit, which a stranger may hold for ever; a caller that
- * forks a keeper; an owner that may end at any moment; a release that looks into the table twice. A number
- * of a process may be given to another one as soon as it has ended: REUSED.
+ * The protocol of bin/sem-acquire.c and lib/keeper.c. One unit, which a stranger may hold for ever; a caller that
+ * forks a keeper; an owner that may end at any moment; two releases, each of which claims the keeper, and looks into the table a
+ * second time. A release may die at any step. The number of a process may be given to a different one as soon as it has
+ * ended: REUSED.
  *
  * verify holds safety | | -DSAFETY -DNOCLAIM | -E
  * verify holds what the owner's end leaves | | -DNFAIR=8 | -a -f -N over
@@ -12,6 +13,9 @@
  * verify fails the keeper does not die with its caller | -DNO_DEATH_SIGNAL | -DNFAIR=8 | -a -f -N nobody_alone
  * verify fails the keeper does not watch the owner | -DNO_WATCH | -DNFAIR=8 | -a -f -N over
  * verify fails release does not look a second time | -DNO_SECOND_LOOK | -DSAFETY -DNOCLAIM | -E
+ * verify fails two releases end one keeper | -DNO_CLAIM | -DSAFETY -DNOCLAIM | -E
+ * verify fails an acquire that was not answered is released | -DNO_CONFIRM | -DSAFETY -DNOCLAIM | -E
+ * verify fails the claim of a dead release stays | -DNO_TAKEOVER | -DSAFETY -DNOCLAIM | -E
  * verify fails the entry comes before the unit | -DENTRY_FIRST | -DSAFETY -DNOCLAIM | -E
  */
 
@@ -25,10 +29,15 @@ bool bound;	      /* it gets the death signal of its caller */
 bool entry;	      /* in the table; counts only while the keeper lives */
 bool reused;	      /* another process has the keeper's number */
 bool answered, go, alone; /* what went through the socket */
+bool ready;	      /* the acquire was confirmed: the keeper may be released */
+byte claim;	      /* the release that has claimed the keeper, 0: none */
+bool lives[3];	      /* the releases, 1 and 2 */
 
 /* What only the model knows. */
 bool said;	      /* the caller exited 0 */
 bool released;	      /* release was told to end the keeper */
+byte succeeded;	      /* releases that report success */
+bool refused;	      /* a release found nothing, although a confirmed keeper held and no other release was at work */
 bool shot;	      /* the keeper was killed from outside */
 bool was_keeper;
 
@@ -43,7 +52,7 @@ inline end_keeper()
 proctype keeper_process()
 {
 	{
-		/* in the line, then the unit, which the kernel will undo */
+		/* at the gate, then the unit, which the kernel will undo */
 #ifdef ENTRY_FIRST
 		atomic { keeper -> entry = true }
 		atomic { keeper && unit > 0 -> unit--; held = true }
@@ -62,7 +71,11 @@ proctype keeper_process()
 		:: atomic { keeper && !caller -> end_keeper(); goto over } /* nobody hears it */
 		fi;
 #ifndef NO_WATCH
-		atomic { keeper && !owner -> end_keeper() }
+		/* The end of the caller confirms the acquire, too. */
+		do
+		:: atomic { keeper && !caller && !ready -> ready = true }
+		:: atomic { keeper && !owner -> end_keeper(); goto over }
+		od
 #else
 		atomic { keeper && false -> skip }
 #endif
@@ -78,12 +91,12 @@ proctype caller_process()
 		:: atomic { caller && answered -> go = true }
 #ifndef NO_ANSWER
 		   if
-		   :: atomic { caller && alone -> said = true; caller = false }
+		   :: atomic { caller && alone -> ready = true; said = true; caller = false }
 		   :: atomic { caller && !keeper -> caller = false } /* killed: an error */
 		   fi
 #else
 		   atomic { caller ->
-			said = true; caller = false;
+			ready = true; said = true; caller = false;
 			if :: bound && keeper -> end_keeper() :: else fi
 		   }
 #endif
@@ -135,17 +148,40 @@ proctype reuse()
 	fi
 }
 
-proctype release()
-{
-	bool seen, of_another;
+#ifdef NO_CONFIRM
+#define CONFIRMED true
+#else
+#define CONFIRMED ready
+#endif
+#ifdef NO_CLAIM
+#define CLAIMABLE true
+#else
+#ifdef NO_TAKEOVER
+#define CLAIMABLE (claim == 0)
+#else
+#define CLAIMABLE (claim == 0 || !lives[claim])
+#endif
+#endif
 
-	if
-	:: atomic { LISTED -> seen = true }
-	:: true
-	fi;
-	if
-	:: seen ->
-		/* pidfd_open: whoever has the number now */
+/* SELF is 1 or 2. */
+proctype release(byte self)
+{
+	bool of_another;
+
+	{
+		if
+		/* one compare-and-swap */
+		:: atomic { LISTED && CONFIRMED && CLAIMABLE -> claim = self }
+		:: atomic { LISTED && !(CONFIRMED && CLAIMABLE) ->
+			if
+			:: ready && (claim == 0 || !lives[claim]) -> refused = true
+			:: else
+			fi;
+			goto done
+		   }
+		:: atomic { !LISTED -> goto done }
+		fi;
+		/* pidfd_open: the process that has the number now */
 		if
 		:: atomic { keeper -> of_another = false }
 		:: atomic { !keeper && reused -> of_another = true }
@@ -160,14 +196,25 @@ proctype release()
 		/* Safety: no process is ended that is not a keeper. */
 		assert(!of_another);
 		atomic {
+			/* An acquire that has not reported success is not made to fail. */
+			assert(!keeper || !caller || said);
 			if
 			:: keeper -> released = true; end_keeper()
 			:: else
 			fi
 		}
-	:: else
-	fi;
+		atomic { !keeper -> succeeded++ }
+	} unless { !lives[self] }
 done:	skip
+}
+
+/* Ends a release, so that the other one has to take over. */
+proctype release_killer()
+{
+	if
+	:: atomic { lives[1] = false }
+	:: true
+	fi
 }
 
 /* Safety, in words, true at every instant. */
@@ -180,7 +227,11 @@ proctype monitor()
 		/* Who is listed has the unit. */
 		assert(!LISTED || held);
 		/* An acquire that said 0 has it, as long as its owner lives and nobody ended its keeper. */
-		assert(!said || !owner || released || shot || held)
+		assert(!said || !owner || released || shot || held);
+		/* One keeper, one release. */
+		assert(succeeded <= 1);
+		/* A keeper that may be released is not refused. */
+		assert(!refused)
 	}
 }
 
@@ -192,7 +243,11 @@ init
 		run owner_process();
 		run stranger();
 		run reuse();
-		run release();
+		lives[1] = true;
+		lives[2] = true;
+		run release(1);
+		run release(2);
+		run release_killer();
 		run monitor()
 	}
 }

@@ -286,6 +286,30 @@ static void previous_holder(void)
 
 /* ---- options --------------------------------------------------------------------- */
 
+/* A set that changes nothing does not take the place of the holder, whom the kernel remembers. */
+static void set_keeps_holder(void)
+{
+	struct ipcu_holder holder = { 0 };
+	struct ipcu_hold hold;
+	unsigned unlisted = 9;
+	ipcu_sem *sem;
+	pid_t child;
+
+	is_result(ipcu_sem_open(&sem, "keeps", 1, 0, NULL), IPCU_OK, "opens");
+	ipcu_sem_acquire(sem, 1, NULL, &hold);
+	ipcu_holders_drop(ipcu_sem_table(sem), sem->object.id, &hold);
+	child = fork();
+	if (child == 0)
+		_exit(ipcu_sem_set(sem, 0));
+	waitpid(child, NULL, 0);
+	is_result(ipcu_sem_holders(sem, note, &holder, &unlisted), IPCU_OK, "the table lacks it");
+	is_number(holder.pid, getpid(), "the kernel knows the holder");
+	is_number(unlisted, 0, "no unit is left over");
+	ipcu_sem_release(sem, &hold);
+	ipcu_sem_close(sem);
+	ipcu_remove("keeps", IPCU_KIND_ANY, 0);
+}
+
 static void consumed(void)
 {
 	struct ipcu_sem_options options = { .count = 5, .consumed = 5, .transient = true };
@@ -435,6 +459,7 @@ int main(void)
 	blocks_settle();
 	table_full();
 	previous_holder();
+	set_keeps_holder();
 	consumed();
 	sealed();
 	is_result(ipcu_sem_op(sem, &op, 1, NULL), IPCU_USAGE, "no operation on a member of a name");
