@@ -13,7 +13,6 @@
 #include "damage.h"
 #include "doctor.h"
 #include "error.h"
-#include "identity.h"
 #include "object.h"
 #include "process.h"
 
@@ -199,20 +198,18 @@ static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
 			(unsigned long long)info->size);
 }
 
-/* A semaphore of ipcutils that no name leads to: its registry was removed. */
-static void examine_set(struct doctor *doctor, const struct ipcu_info *info)
+/* An object of ipcutils that no registry lists: it is in order, and its name still leads to it. */
+static void examine_nameless(struct doctor *doctor, const struct ipcu_info *info)
 {
-	struct ipcu_identity identity;
-	char name[DOCTOR_NAME], word[DOCTOR_WORD], fix[DOCTOR_TEXT];
+	char name[DOCTOR_NAME];
 
-	if (info->kind != IPCU_KIND_SEMAPHORE || info->name || info->internal || !info->key ||
-	    !ipcu_identity_read(info->id, &identity, NULL) || identity.kind != IPCU_KIND_SEMAPHORE)
+	if (!info->nameless)
 		return;
 	doctor_name(info, name);
-	snprintf(fix, sizeof(fix), "ipc-rm -k semaphore %s; ipc-rm --stale",
-		 doctor_quote(name, word));
-	doctor_find(doctor, name, fix,
-		    "it is a semaphore of ipcutils, but no name leads to it any more");
+	doctor_find(
+		doctor, name, "use its name again",
+		"it is %s of ipcutils whose name is not listed any more, because the registry was removed",
+		ipcu_kind_phrase(info->kind));
 }
 
 /* Root sees the names of others too; ipcu_remove_stale() knows the caller's. */
@@ -237,7 +234,7 @@ enum ipcu_result doctor_unreachable(struct doctor *doctor)
 		return IPCU_OK;
 	for (size_t i = 0; i < doctor->object_count; i++) {
 		examine_segment(doctor, &doctor->objects[i]);
-		examine_set(doctor, &doctor->objects[i]);
+		examine_nameless(doctor, &doctor->objects[i]);
 		examine_name(doctor, &doctor->objects[i]);
 	}
 	return ipcu_remove_stale(seconds_of(doctor->older_than), IPCU_REMOVE_DRY_RUN, report_stale,

@@ -137,6 +137,8 @@ static void cell_state(FILE *out, const struct ls_row *row)
 
 	if (info->kind == IPCU_KIND_SEMAPHORE && info->waiters > 0)
 		snprintf(waiting, sizeof(waiting), ", %lld waiting", (long long)info->waiters);
+	if (info->nameless)
+		fprintf(out, "%s (name lost), ", ipcu_kind_name(info->kind));
 	if (info->gone)
 		fputs("gone: removed by another program", out);
 	else if (info->internal && info->kind == IPCU_KIND_MEMORY)
@@ -161,7 +163,8 @@ static void cell_state(FILE *out, const struct ls_row *row)
 	else if (info->kind == IPCU_KIND_MEMORY)
 		fprintf(out, "%llu byte%s, %llu attached", (unsigned long long)info->size,
 			plural(info->size), (unsigned long long)info->attached);
-	else if (info->kind == IPCU_KIND_SEMAPHORE && info->name && info->value >= 0)
+	else if (info->kind == IPCU_KIND_SEMAPHORE && (info->name || info->nameless) &&
+		 info->value >= 0)
 		fprintf(out, "%lld/%lld free%s%s", (long long)info->value, (long long)info->count,
 			waiting, info->transient ? ", transient" : "");
 	else

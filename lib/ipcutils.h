@@ -935,15 +935,16 @@ enum ipcu_result ipcu_pipe_check(ipcu_pipe *pipe);
 /* One object, as ipcu_list shows it. Valid during the callback. */
 struct ipcu_info {
 	const char *name;    /* without owner, or NULL: it has none */
-	enum ipcu_kind kind; /* of an unnamed set or segment: semaphore, memory */
+	enum ipcu_kind kind; /* of a foreign set or segment: semaphore, memory */
 	key_t key;
 	int id;
 	uid_t owner, creator; /* creator is whose namespace a name is in */
 	gid_t group;
-	mode_t mode;		/* permission bits */
-	bool gone;		/* the name is there, the object was removed behind its back */
-	bool internal;		/* the library's own, without a name */
-	const char *purpose;	/* of an internal one: "registry of names"; static storage */
+	mode_t mode;	     /* permission bits */
+	bool gone;	     /* the name is there, the object was removed behind its back */
+	bool internal;	     /* the library's own, without a name */
+	const char *purpose; /* of an internal one: "registry of names"; static storage */
+	bool nameless; /* an object of a name that no registry lists: use the name to list it again */
 	uint64_t definition[4]; /* as recorded: count, parties, type and length */
 	int64_t created; /* seconds since 1970: when it got its name; without one as CHANGED */
 	int64_t changed; /* seconds since 1970: created or its mode changed */
@@ -1023,12 +1024,13 @@ size_t ipcu_users(enum ipcu_kind kind, int id, ipcu_user_fn fn, void *context);
 #define IPCU_REMOVE_DRY_RUN 2u /* check everything, remove nothing */
 
 /*
- * Remove the object NAME, of KIND or of any (IPCU_KIND_ANY). Who waits on it
- * gets IPCU_NOT_FOUND. FLAGS are 0, or IPCU_REMOVE_FORCE and IPCU_REMOVE_DRY_RUN.
+ * Remove the object NAME, of KIND or of any (IPCU_KIND_ANY). Processes that wait on it
+ * get IPCU_NOT_FOUND. FLAGS are 0, or IPCU_REMOVE_FORCE and IPCU_REMOVE_DRY_RUN.
  *
- * IPCU_OK; IPCU_CONFLICT: it is in use, the error says by whom, or it is of
- * another kind; others as for names. A name whose object has vanished is
- * forgotten, and the result is IPCU_NOT_FOUND.
+ * IPCU_OK; IPCU_CONFLICT: it is in use, and the error names the processes; it is of
+ * a different kind; or a key or identifier leads to an object that has a name or that
+ * other objects need, and the error states which; others as for names. A name whose
+ * object has vanished is forgotten, and the result is IPCU_NOT_FOUND.
  */
 enum ipcu_result ipcu_remove(const char *name, enum ipcu_kind kind, unsigned flags);
 
@@ -1036,10 +1038,10 @@ enum ipcu_result ipcu_remove(const char *name, enum ipcu_kind kind, unsigned fla
 typedef void (*ipcu_stale_fn)(const char *what, void *context);
 
 /*
- * Remove what nobody can reach any more: big message bodies whose descriptor
- * is gone, names whose objects are gone, what a killed creator left behind,
- * the lock of a registry that is gone. Only what this user owns, and a body only if it was
- * last touched SECONDS or more ago. FN (may be NULL) is told of each. FLAGS are 0 or
+ * Remove what no process can reach any more: big message bodies whose descriptor
+ * is gone, names whose objects are gone, what a killed creator left, the sets of memory
+ * and pipes that are gone, the lock of a registry that is gone. Only what this user owns,
+ * and a body only if it was last touched SECONDS or more ago. Each is reported to FN (may be NULL). FLAGS are 0 or
  * IPCU_REMOVE_DRY_RUN.
  *
  * IPCU_OK; IPCU_LIMIT: not enough memory; IPCU_SYSTEM.

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "holder.h"
 #include "object.h"
 #include "pipe.h"
+#include "purpose.h"
 #include "shm.h"
 
 static void fill_perm(struct ipcu_info *info, const struct ipc_perm *perm)
@@ -71,9 +71,7 @@ static bool fill(struct ipcu_info *info, enum ipcu_family family, int id)
 
 static enum ipcu_family family_of(const struct ipcu_record *record)
 {
-	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
-
-	return ops ? ops->family : IPCU_FAMILY_QUEUE;
+	return ipcu_family_of_kind((enum ipcu_kind)record->kind);
 }
 
 /*
@@ -253,28 +251,6 @@ static int id_in_slot(enum ipcu_family family, int slot)
 	return -1;
 }
 
-/* What an object of the library's own is for; NULL: it is somebody's. */
-static const char *purpose(enum ipcu_family family, const struct ipcu_info *info)
-{
-	if (family == IPCU_FAMILY_SET && ipcu_registry_is_key(info->owner, info->key, true))
-		return "lock of a registry of names";
-	if (family != IPCU_FAMILY_SEGMENT)
-		return NULL;
-	if (ipcu_stage_key(info->key))
-		return "memory that is being loaded";
-	if (((uint32_t)info->key & IPCU_SPILL_MASK) == IPCU_SPILL_PREFIX)
-		return "body of a big message";
-	if (ipcu_registry_is_key(info->creator, info->key, false))
-		return "registry of names";
-	return ipcu_holders_internal(info->id) ? "holders of semaphores" : NULL;
-}
-
-static void set_purpose(struct ipcu_info *info, enum ipcu_family family)
-{
-	info->purpose = purpose(family, info);
-	info->internal = info->purpose != NULL;
-}
-
 static enum ipcu_result for_all(ipcu_list_fn fn, void *context)
 {
 	static const struct {
@@ -296,7 +272,6 @@ static enum ipcu_result for_all(ipcu_list_fn fn, void *context)
 
 			if (id < 0 || !fill(&info, all[i].family, id))
 				continue;
-			set_purpose(&info, all[i].family);
 			result = fn(&info, context);
 		}
 	}
@@ -331,11 +306,13 @@ static enum ipcu_result collect_owner(const struct ipcu_info *info, void *contex
 static enum ipcu_result unnamed_only(const struct ipcu_info *info, void *context)
 {
 	struct all_context *all = context;
-	enum ipcu_family family = info->kind == IPCU_KIND_QUEUE	   ? IPCU_FAMILY_QUEUE
-				  : info->kind == IPCU_KIND_MEMORY ? IPCU_FAMILY_SEGMENT
-								   : IPCU_FAMILY_SET;
+	enum ipcu_family family = ipcu_family_of_kind(info->kind);
+	struct ipcu_info recognised = *info;
 
-	return was_seen(&all->seen, family, info->id) ? IPCU_OK : all->fn(info, all->context);
+	if (was_seen(&all->seen, family, info->id))
+		return IPCU_OK;
+	ipcu_recognise(&recognised, family);
+	return all->fn(&recognised, all->context);
 }
 
 static enum ipcu_result list_all(ipcu_list_fn fn, void *context)
@@ -363,7 +340,7 @@ enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *co
 
 /* ---- one object --------------------------------------------------------- */
 
-static enum ipcu_result list_raw(const struct ipcu_name *name, ipcu_list_fn fn, void *context)
+enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, void *context)
 {
 	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
 						IPCU_KIND_MEMORY };
@@ -380,7 +357,7 @@ static enum ipcu_result list_raw(const struct ipcu_name *name, ipcu_list_fn fn, 
 		if (id < 0 || !fill(&info, (enum ipcu_family)family, id))
 			continue;
 		found++;
-		set_purpose(&info, (enum ipcu_family)family);
+		ipcu_recognise(&info, (enum ipcu_family)family);
 		result = fn(&info, context);
 	}
 	return result == IPCU_OK && !found ? ipcu_fail(IPCU_NOT_FOUND, "no such object") : result;
@@ -397,7 +374,7 @@ enum ipcu_result ipcu_list_one(const char *typed, ipcu_list_fn fn, void *context
 	if (result != IPCU_OK)
 		return result;
 	if (name.form != IPCU_NAME_PLAIN)
-		return list_raw(&name, fn, context);
+		return ipcu_list_raw(&name, fn, context);
 	result = ipcu_registry_open(&registry, name.owner);
 	if (result != IPCU_OK)
 		return result;

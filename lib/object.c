@@ -91,13 +91,15 @@ static enum ipcu_result use(struct ipcu_object *object, const struct ipcu_record
 	return IPCU_OK;
 }
 
+/* Without the lock. A process that may create the object only looks at the records: it looks at all keys with the lock. */
 static enum ipcu_result look_up(struct ipcu_object *object, struct ipcu_registry *registry,
-				bool *recorded)
+				bool may_create, bool *recorded)
 {
 	struct ipcu_record record;
 	struct ipc_perm perm;
 	enum ipcu_result result =
-		ipcu_object_find(registry, object->name, &record, &perm, recorded);
+		may_create ? ipcu_object_listed(registry, object->name, &record, &perm, recorded)
+			   : ipcu_object_find(registry, object->name, &record, &perm, recorded);
 
 	return result == IPCU_OK ? use(object, &record, &perm) : result;
 }
@@ -438,6 +440,7 @@ static enum ipcu_result open_set(struct ipcu_object *object, bool *proven)
 static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu_open *how,
 				   const uint64_t definition[4])
 {
+	bool may_create = how->create != IPCU_CREATE_NEVER && object->owner == geteuid();
 	struct ipcu_registry registry;
 	bool proven, recorded;
 	enum ipcu_result result = open_set(object, &proven);
@@ -447,10 +450,12 @@ static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu
 	result = ipcu_registry_open(&registry, object->owner);
 	if (result != IPCU_OK)
 		return result;
-	result = look_up(object, &registry, &recorded);
+	result = look_up(object, &registry, may_create, &recorded);
 	ipcu_registry_close(&registry);
 	if (result == IPCU_OK && !recorded)
 		list_again(object);
+	if (may_create && (result == IPCU_NOT_FOUND || result == IPCU_SYSTEM))
+		return create(object, how, definition);
 	if (result != IPCU_NOT_FOUND)
 		return result;
 	if (object->owner != geteuid()) {
@@ -458,9 +463,7 @@ static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu
 		ipcu_hint("only user %lu can create a name there", (unsigned long)object->owner);
 		return IPCU_NOT_FOUND;
 	}
-	if (how->create == IPCU_CREATE_NEVER)
-		return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
-	return create(object, how, definition);
+	return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
 }
 
 static enum ipcu_result open_raw(struct ipcu_object *object, const struct ipcu_name *name,

@@ -129,12 +129,14 @@ enum ipcu_result ipcu_object_open(struct ipcu_object *object, const struct ipcu_
 enum ipcu_proof {
 	IPCU_PROOF_NONE,
 	IPCU_PROOF_DENIED, /* a set of the owner's that this process must not read */
+	IPCU_PROOF_SET, /* the set of memory or a pipe without its segment; only RECORD's kind is known */
 	IPCU_PROOF_OBJECT
 };
 
 /* What else is known of a set that proves an object. */
 struct ipcu_proven {
 	unsigned members, registry; /* identity.h */
+	uint64_t hash;
 };
 
 /*
@@ -143,6 +145,14 @@ struct ipcu_proven {
  */
 enum ipcu_proof ipcu_prove_set(uid_t owner, const char *name, key_t key, struct ipcu_record *record,
 			       struct ipc_perm *perm, struct ipcu_proven *proven);
+
+/* The same for set SET and its creator, whatever the name is. */
+enum ipcu_proof ipcu_prove_id(int set, struct ipcu_record *record, struct ipc_perm *perm,
+			      struct ipcu_proven *proven);
+
+/* Find the listed NAME whose identity has HASH, and its record. Looks at every name. */
+bool ipcu_find_hash(struct ipcu_registry *registry, uint64_t hash, char name[IPCU_NAME_MAX + 1],
+		    struct ipcu_record *record);
 
 /*
  * Find the object of NAME by its keys alone; REGISTRY may have no segment. IPCU_NOT_FOUND; IPCU_DENIED: a set that may be
@@ -157,6 +167,14 @@ enum ipcu_result ipcu_object_recover(struct ipcu_registry *registry, const char 
  */
 bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
 			const struct ipcu_record *record, int *id, struct ipc_perm *perm);
+
+/*
+ * Find the object of NAME by its record alone. *RECORDED: the record is true; otherwise a different program created the
+ * object again, and RECORD is what the record should be.
+ */
+enum ipcu_result ipcu_object_listed(struct ipcu_registry *registry, const char *name,
+				    struct ipcu_record *record, struct ipc_perm *perm,
+				    bool *recorded);
 
 /*
  * Find the object of NAME, of any kind: by its record if that is true, else by its keys. *RECORD becomes what the record should

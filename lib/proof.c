@@ -49,18 +49,18 @@ static bool define(const struct ipcu_kind_ops *ops, struct ipcu_found *found, ui
 	return true;
 }
 
-enum ipcu_proof ipcu_prove_set(uid_t owner, const char *name, key_t key, struct ipcu_record *record,
-			       struct ipc_perm *perm, struct ipcu_proven *proven)
+/* Look at set SET, which has KEY. HASH, if not NULL, is the one that its identity must have. */
+static enum ipcu_proof prove(int set, key_t key, uid_t owner, const uint64_t *hash,
+			     struct ipcu_record *record, struct ipc_perm *perm,
+			     struct ipcu_proven *proven)
 {
-	struct ipcu_identity identity, wanted = ipcu_identity_of(IPCU_KIND_ANY, owner, name, 0);
-	struct ipcu_found found = { .id = -1, .set = ipcu_family_get(IPCU_FAMILY_SET, key) };
+	struct ipcu_found found = { .id = -1, .set = set, .key = key };
+	struct ipcu_identity identity;
 	const struct ipcu_kind_ops *ops;
 	struct ipcu_members members;
 	enum ipcu_proof proof = IPCU_PROOF_NONE;
 
-	if (found.set < 0)
-		return IPCU_PROOF_NONE;
-	if (!ipcu_identity_load(found.set, &identity, &members)) {
+	if (!ipcu_identity_load(set, &identity, &members)) {
 		if (errno == EACCES && members.state.sem_perm.cuid == owner) {
 			*perm = members.state.sem_perm;
 			proof = IPCU_PROOF_DENIED;
@@ -68,21 +68,54 @@ enum ipcu_proof ipcu_prove_set(uid_t owner, const char *name, key_t key, struct 
 		goto out;
 	}
 	ops = ipcu_kind_ops(identity.kind);
-	if (!ops || identity.hash != wanted.hash || members.state.sem_perm.cuid != owner)
+	if (!ops || (hash && identity.hash != *hash) || members.state.sem_perm.cuid != owner)
 		goto out;
-	found.key = key;
-	found.id = ops->family == IPCU_FAMILY_SET ? found.set : companion_segment(owner, key);
+	found.id = ops->family == IPCU_FAMILY_SET ? set : companion_segment(owner, key);
 	found.detail = identity.detail;
 	found.members = members.count;
 	found.values = members.values;
 	*perm = members.state.sem_perm;
 	proven->members = members.count;
 	proven->registry = identity.registry;
-	if (define(ops, &found, owner, members.state.sem_ctime, record, perm))
-		proof = IPCU_PROOF_OBJECT;
+	proven->hash = identity.hash;
+	proof = define(ops, &found, owner, members.state.sem_ctime, record, perm)
+			? IPCU_PROOF_OBJECT
+			: IPCU_PROOF_SET;
+	record->kind = (int32_t)ops->kind;
 out:
 	ipcu_members_free(&members);
 	return proof;
+}
+
+enum ipcu_proof ipcu_prove_set(uid_t owner, const char *name, key_t key, struct ipcu_record *record,
+			       struct ipc_perm *perm, struct ipcu_proven *proven)
+{
+	uint64_t hash;
+	int set = ipcu_family_get(IPCU_FAMILY_SET, key);
+
+	if (set < 0)
+		return IPCU_PROOF_NONE;
+	hash = ipcu_identity_of(IPCU_KIND_ANY, owner, name, 0).hash;
+	return prove(set, key, owner, &hash, record, perm, proven);
+}
+
+enum ipcu_proof ipcu_prove_id(int set, struct ipcu_record *record, struct ipc_perm *perm,
+			      struct ipcu_proven *proven)
+{
+	if (ipcu_family_stat(IPCU_FAMILY_SET, set, perm) < 0)
+		return IPCU_PROOF_NONE;
+	return prove(set, PERM_KEY(*perm), perm->cuid, NULL, record, perm, proven);
+}
+
+bool ipcu_find_hash(struct ipcu_registry *registry, uint64_t hash, char name[IPCU_NAME_MAX + 1],
+		    struct ipcu_record *record)
+{
+	uint32_t cursor = 0;
+
+	while (ipcu_registry_next(registry, &cursor, name, record))
+		if (ipcu_identity_of(IPCU_KIND_ANY, registry->owner, name, 0).hash == hash)
+			return true;
+	return false;
 }
 
 static bool find_queue(struct ipcu_registry *registry, const char *name, key_t key,
@@ -159,8 +192,9 @@ bool ipcu_object_verify(struct ipcu_registry *registry, const char *name,
 	       !ipcu_registry_has_key(registry, record->key, name);
 }
 
-enum ipcu_result ipcu_object_find(struct ipcu_registry *registry, const char *name,
-				  struct ipcu_record *record, struct ipc_perm *perm, bool *recorded)
+enum ipcu_result ipcu_object_listed(struct ipcu_registry *registry, const char *name,
+				    struct ipcu_record *record, struct ipc_perm *perm,
+				    bool *recorded)
 {
 	enum ipcu_result result = ipcu_registry_find(registry, name, record);
 	struct ipcu_record again;
@@ -177,19 +211,27 @@ enum ipcu_result ipcu_object_find(struct ipcu_registry *registry, const char *na
 		result = ipcu_registry_find(registry, name, &again);
 		if (result == IPCU_OK && memcmp(record, &again, sizeof(again)) == 0) {
 			record->id = exists ? id : record->id;
-			if (exists)
-				return IPCU_OK;
-			break;
+			return exists ? IPCU_OK : ipcu_fail(IPCU_NOT_FOUND, "no such object");
 		}
 		*record = again;
 	}
-	if (result == IPCU_SYSTEM) { /* a corrupted record: the object may prove itself */
-		struct ipcu_error error = *ipcu_last_error();
+	return result == IPCU_OK ? ipcu_fail(IPCU_NOT_FOUND, "no such object") : result;
+}
 
-		if (ipcu_object_recover(registry, name, record, perm) == IPCU_OK)
-			return IPCU_OK;
-		ipcu_error_restore(&error);
+enum ipcu_result ipcu_object_find(struct ipcu_registry *registry, const char *name,
+				  struct ipcu_record *record, struct ipc_perm *perm, bool *recorded)
+{
+	enum ipcu_result result = ipcu_object_listed(registry, name, record, perm, recorded);
+	struct ipcu_error error;
+
+	if (result == IPCU_OK)
 		return result;
-	}
-	return ipcu_object_recover(registry, name, record, perm);
+	error = *ipcu_last_error();
+	if (result != IPCU_SYSTEM)
+		return ipcu_object_recover(registry, name, record, perm);
+	/* The record is corrupted, but the object may prove itself. */
+	if (ipcu_object_recover(registry, name, record, perm) == IPCU_OK)
+		return IPCU_OK;
+	ipcu_error_restore(&error);
+	return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * remove.c - removing objects: what is not in use, and what nobody can reach
+ * remove.c - removing objects that are not in use; stale.c removes what no process can reach
  */
 #include <config.h>
 
@@ -9,12 +9,9 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "holder.h"
 #include "object.h"
-#include "sem.h"
-#include "pipe.h"
+#include "purpose.h"
 #include "shm.h"
-#include "spill.h"
 
 /* ---- in use ------------------------------------------------------------- */
 
@@ -76,41 +73,53 @@ static enum ipcu_result destroy(const struct ipcu_kind_ops *ops, enum ipcu_famil
 	return ipcu_last_error()->result;
 }
 
+/* Objects with one key or identifier. */
+struct raw {
+	enum ipcu_kind kind; /* that is wanted */
+	struct ipcu_info info;
+	enum ipcu_family family;
+	int count;
+};
+
+static enum ipcu_result collect_raw(const struct ipcu_info *info, void *context)
+{
+	static const enum ipcu_kind foreign[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
+						  IPCU_KIND_MEMORY };
+	struct raw *raw = context;
+	enum ipcu_family family = ipcu_family_of_kind(info->kind);
+
+	if (raw->kind != IPCU_KIND_ANY && raw->kind != info->kind && raw->kind != foreign[family])
+		return IPCU_OK;
+	raw->count++;
+	raw->info = *info;
+	raw->family = family;
+	return IPCU_OK;
+}
+
 static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind kind,
 				   unsigned flags)
 {
-	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
-						IPCU_KIND_MEMORY };
-	enum ipcu_family family = IPCU_FAMILY_QUEUE;
-	struct ipc_perm perm, one;
-	int found = 0, id = -1;
-	enum ipcu_result result;
+	struct raw raw = { .kind = kind };
+	enum ipcu_result result = ipcu_list_raw(name, collect_raw, &raw);
+	const struct ipc_perm perm = { .uid = raw.info.owner, .cuid = raw.info.creator };
+	const struct ipcu_kind_ops *ops = ipcu_kind_ops(raw.info.kind);
 
-	for (int i = IPCU_FAMILY_QUEUE; i <= IPCU_FAMILY_SEGMENT; i++) {
-		int candidate = name->form == IPCU_NAME_ID
-					? name->id
-					: ipcu_family_get((enum ipcu_family)i, name->key);
-
-		if ((kind != IPCU_KIND_ANY && kind != kinds[i]) || candidate < 0 ||
-		    ipcu_family_stat((enum ipcu_family)i, candidate, &one) < 0)
-			continue;
-		found++;
-		family = (enum ipcu_family)i;
-		id = candidate;
-		perm = one;
-	}
-	if (!found)
+	if (result != IPCU_OK || !raw.count)
 		return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(kind));
-	if (found > 1) {
-		ipcu_fail(IPCU_CONFLICT, "there are %d objects of different kinds with it", found);
+	if (raw.count > 1) {
+		ipcu_fail(IPCU_CONFLICT, "there are %d objects of different kinds with it",
+			  raw.count);
 		ipcu_hint("say which with -k queue, -k semaphore or -k memory");
 		return IPCU_CONFLICT;
 	}
-	result =
-		flags & IPCU_REMOVE_FORCE ? IPCU_OK : check_unused(kinds[family], family, id, NULL);
+	if (!(flags & IPCU_REMOVE_FORCE)) {
+		result = ipcu_check_dependents(&raw.info, raw.family);
+		if (result == IPCU_OK)
+			result = check_unused(raw.info.kind, raw.family, raw.info.id, NULL);
+	}
 	if (result != IPCU_OK || flags & IPCU_REMOVE_DRY_RUN)
 		return result;
-	return destroy(ipcu_kind_ops(kinds[family]), family, id, &perm);
+	return destroy(ops, raw.family, raw.info.id, &perm);
 }
 
 /* Return true unless the kernel is sure to refuse the removal: then nothing is sealed before. */
@@ -242,147 +251,5 @@ enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned fl
 		return result == IPCU_DENIED ? denied(&name) : result;
 	result = remove_named(&registry, name.name, kind, flags);
 	ipcu_registry_unlock_close(&registry);
-	return result;
-}
-
-/* ---- what nobody can reach ----------------------------------------------- */
-
-struct stale {
-	int64_t seconds;
-	unsigned flags;
-	ipcu_stale_fn fn;
-	void *context;
-};
-
-static void found(const struct stale *stale, const char *what)
-{
-	if (stale->fn)
-		stale->fn(what, stale->context);
-}
-
-static enum ipcu_result stale_segment(const struct ipcu_info *info, void *context)
-{
-	const struct stale *stale = context;
-	char what[96];
-
-	if (info->kind != IPCU_KIND_MEMORY || !info->internal)
-		return IPCU_OK;
-	if (ipcu_stage_stale(info))
-		snprintf(what, sizeof(what), "memory %d: who filled it is gone", info->id);
-	else if (!ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
-		return IPCU_OK;
-	if (stale->flags & IPCU_REMOVE_DRY_RUN || shmctl(info->id, IPC_RMID, NULL) == 0)
-		found(stale, what);
-	return IPCU_OK;
-}
-
-/* A name whose object exists: what a process that died left of it. NULL: nothing. */
-static const char *stale_parts(struct ipcu_registry *registry, const char *name,
-			       struct ipcu_record *record, bool dry_run)
-{
-	if (record->kind == IPCU_KIND_MEMORY && ipcu_shm_settle(registry, name, record, dry_run))
-		return "the process that loaded it died before it had finished";
-	if (record->kind == IPCU_KIND_PIPE && ipcu_pipe_settle(registry, name, record, dry_run))
-		return "both its ends are gone";
-	if (ipcu_sem_stale(registry, name, record, dry_run))
-		return "it is transient, and no process uses it";
-	return NULL;
-}
-
-/* Caller holds the registry lock. Forget names whose object is gone, with what dead creators left. */
-static void stale_names(struct ipcu_registry *registry, const struct stale *stale)
-{
-	char name[IPCU_NAME_MAX + 1], what[160];
-	struct ipcu_record record, now;
-	bool dry_run = stale->flags & IPCU_REMOVE_DRY_RUN, recorded;
-	struct ipc_perm perm;
-	uint32_t cursor = 0;
-
-	while (ipcu_registry_next(registry, &cursor, name, &record)) {
-		enum ipcu_result result = ipcu_object_find(registry, name, &now, &perm, &recorded);
-		const char *why = NULL;
-
-		if (result == IPCU_OK)
-			why = recorded ? stale_parts(registry, name, &record, dry_run) : NULL;
-		else if (result == IPCU_NOT_FOUND)
-			why = record.state == IPCU_RECORD_CREATING
-				      ? "its creator died before it was ready"
-				      : "the object is gone";
-		if (!why)
-			continue;
-		snprintf(what, sizeof(what), "%s %s: %s",
-			 ipcu_kind_name((enum ipcu_kind)record.kind), name, why);
-		found(stale, what);
-		if (result == IPCU_NOT_FOUND && !dry_run)
-			ipcu_object_clear_up(registry, name);
-	}
-}
-
-static void found_table(int id, void *context)
-{
-	char what[96];
-
-	snprintf(what, sizeof(what), "table of holders %d: no semaphore uses it", id);
-	found(context, what);
-}
-
-static void count_table(int id, void *context)
-{
-	(void)id;
-	++*(unsigned *)context;
-}
-
-/* Remove the tables that no semaphore uses, with the registry lock, so that no semaphore is created meanwhile. */
-static enum ipcu_result stale_tables(uid_t owner, const struct stale *stale)
-{
-	struct ipcu_registry registry;
-	enum ipcu_result result;
-	unsigned count = 0;
-	bool keep = true; /* an empty registry is reported by the caller */
-
-	ipcu_holders_remove_unused(owner, true, count_table, &count);
-	if (!count)
-		return IPCU_OK;
-	if (stale->flags & IPCU_REMOVE_DRY_RUN) {
-		ipcu_holders_remove_unused(owner, true, found_table, (void *)stale);
-		return IPCU_OK;
-	}
-	result = ipcu_registry_open_locked(&registry, owner, false);
-	if (result == IPCU_NOT_FOUND) {
-		result = ipcu_registry_open_locked(&registry, owner, true);
-		keep = false;
-	}
-	if (result != IPCU_OK)
-		return result;
-	ipcu_holders_remove_unused(owner, false, found_table, (void *)stale);
-	registry.keep = keep;
-	ipcu_registry_unlock_close(&registry);
-	return IPCU_OK;
-}
-
-enum ipcu_result ipcu_remove_stale(int64_t seconds, unsigned flags, ipcu_stale_fn fn, void *context)
-{
-	struct stale stale = { seconds, flags, fn, context };
-	struct ipcu_registry registry;
-	uid_t self = geteuid();
-	bool dry_run = flags & IPCU_REMOVE_DRY_RUN, left = false;
-	enum ipcu_result result = ipcu_list(self, IPCU_LIST_ALL, stale_segment, &stale);
-
-	if (result != IPCU_OK)
-		return result;
-	result = ipcu_registry_open_locked(&registry, self, false);
-	if (result == IPCU_OK) {
-		registry.keep = true; /* the last step below says so */
-		stale_names(&registry, &stale);
-		ipcu_registry_unlock_close(&registry);
-	} else if (result != IPCU_NOT_FOUND) {
-		return result;
-	}
-	result = stale_tables(self, &stale);
-	if (result != IPCU_OK)
-		return result;
-	result = ipcu_registry_remove_stale(self, dry_run, &left);
-	if (left)
-		found(&stale, "registry of names: it holds no name");
 	return result;
 }

@@ -171,3 +171,77 @@ names() {
 	ipc-sem run -n sem -- true
 	as 1000 ipcrm -S "$key"
 }
+
+@test "memory whose segment was removed keeps its lock while it is held, and no longer" {
+	ipc-shm create -T i64 memory
+	background ipc-shm lock memory -- sleep 1000
+	local holder=$!
+	until_true sh -c 'ipc-shm status memory | grep -q "locked: process"'
+	forget_names
+	[ "$(ipc-ls -a -k semaphore --noheadings -o STATE | grep -c '^lock of memory')" = 1 ]
+	ipc-rm --stale --older-than=0
+	[ "$(ipc-ls -a -k semaphore --noheadings -o STATE | grep -c '^lock of memory')" = 1 ]
+	ipc-shm create -T i64 memory
+	ipc-shm status memory | grep -q "locked: process"
+	fails 1 ipc-shm lock -n memory -- true
+	kill $holder
+	finish $holder 143
+	ipc-shm lock -n memory -- true
+	forget_names
+	ipc-rm --stale --older-than=0
+	[ -z "$(ipc-ls -a --noheadings)" ]
+}
+
+@test "objects whose name is lost are listed as what they are" {
+	ipc-sem create -c 3 sem
+	ipc-barrier create barrier 2
+	ipc-event set event
+	forget_names
+	# shellcheck disable=SC2016 # not for this shell
+	[ "$(ipc-ls -a --noheadings -o KIND,STATE | grep 'name lost' | sed 's/  */ /g' | sort)" = "barrier barrier (name lost), 0/2 waiting
+event event (name lost), set
+semaphore semaphore (name lost), 3/3 free" ]
+	[ "$(ipc-ls -a -J -k event -o KIND,STATE | jq -r '.objects[].kind')" = event ]
+	ipc-rm --stale --older-than=0
+	[ "$(ipc-ls -a --noheadings -o STATE | grep -c 'name lost')" = 3 ]
+	local id
+	id=$(ipc-ls -a -k event --noheadings -o ID | xargs)
+	fails 7 ipc-rm "id:$id" -k event
+	[[ $stderr == *"it is an event of ipcutils whose name is not listed any more"*"hint: "*"use of its name"* ]]
+	ipc-event wait -n event
+	ipc-rm -f -k event "id:$id"
+	fails 3 ipc-event wait -n --no-create event || fails 1 ipc-event wait -n event
+	ipc-rm -f sem barrier event
+}
+
+@test "bookkeeping is removed by key or identifier only with -f, and what depends on it is stated" {
+	need_namespace "looks at all objects"
+	local id
+	ipc-send queue x
+	ipc-shm create -T i64 memory
+	ipc-sem create sem
+	head -c 100000 /dev/zero | ipc-send -w queue
+	refused() {
+		fails 7 ipc-rm -k "$1" "id:$2"
+		# shellcheck disable=SC2053 # a pattern
+		[[ $stderr == *": it "$3*"hint: "* ]] || { echo "$stderr"; return 1; }
+	}
+	of() {
+		ipc-ls -a -k "$1" --noheadings -o ID,STATE | awk -v what="$2" 'index($0, what) { print $1; exit }'
+	}
+	refused memory "$(of memory ' registry of names')" "is the registry of user $(id -u), which lists 3 names"
+	refused semaphore "$(of semaphore 'lock of a registry')" "is the lock of a registry of names: *"
+	refused memory "$(of memory 'body of a big message')" "is the body of a big message: its receiver would lose the message"
+	refused queue "$(field queue ID)" "is the queue queue"
+	refused memory "$(field memory ID)" "is the memory memory"
+	refused semaphore "$(field sem ID)" "is the semaphore sem"
+	# The set of the memory has its key.
+	fails 7 ipc-rm -k semaphore "key:$(field memory KEY)"
+	[[ $stderr == *"it belongs to the memory memory"*"hint: remove it by its name: ipc-rm $(id -u)/memory" ]]
+	[ "$(ipc-ls --noheadings | wc -l)" = 3 ]
+	# A foreign object is removed as ever.
+	ipc-send --create key:0x7abd x
+	ipc-rm key:0x7abd
+	ipc-rm -f -k semaphore "id:$(field sem ID)"
+	ipc-ls --noheadings -o STATE sem | grep -q gone
+}

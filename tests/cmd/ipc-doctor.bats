@@ -493,18 +493,24 @@ differs_from_ours() {
 	healthy
 }
 
-@test "what a registry that was removed leaves: semaphores, their tables, its lock" {
+@test "what a registry that was removed leaves: objects without a listed name, and its lock" {
 	need_namespace "judges the whole namespace"
 	local key registry
 	ipc-sem run s1 -- true
+	ipc-event set e1
 	key=$(field s1 KEY)
 	registry=$(ipc-ls -a --noheadings -o KEY,STATE | awk '/ registry of names,/ { print $1 }')
 	ipcrm -M "$registry"
-	finds "key:$key" "it is a semaphore of ipcutils, but no name leads to it any more"
-	[ "$FIX" = "ipc-rm -k semaphore key:$key; ipc-rm --stale" ]
+	finds "key:$key" "it is a semaphore of ipcutils whose name is not listed any more, because the registry was removed"
+	[ "$FIX" = "use its name again" ]
+	finds "key:$(field e1 KEY)" "it is an event of ipcutils whose name is not listed any more*"
 	finds "registry of names" "it holds no name"
 	[ "$FIX" = "ipc-rm --stale" ]
-	finds "key:$key" "*"
+	# Nothing that is alive is removed.
+	mend
+	[ "$(ipc-sem get s1)" = 1 ]
+	ipc-event wait -n e1
+	healthy
 	ipcrm -S "$key"
 	fails 1 doctor
 	[[ $output == *"table of holders "*": no semaphore uses it; fix: ipc-rm --stale"* ]]

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "damage.h"
 #include "identity.h"
 #include "queue.h"
 #include "registry.h"
@@ -226,6 +227,61 @@ static void stray_lock(void)
 	semctl(set, 0, IPC_RMID);
 }
 
+static void ignore_damage(const char *what, bool repaired, void *context)
+{
+	(void)what;
+	(void)repaired;
+	(void)context;
+}
+
+static unsigned long queues(void)
+{
+	struct msginfo used;
+
+	return msgctl(0, MSG_INFO, (struct msqid_ds *)(void *)&used) < 0
+		       ? 0
+		       : (unsigned long)used.msgpool;
+}
+
+/* A record that no library wrote is not used, whatever of it is wrong, and creates nothing. */
+static void wrong_records(void)
+{
+	const key_t key = ipcu_name_derive(geteuid(), "wrong", 0);
+	const struct ipcu_record good = {
+		.kind = IPCU_KIND_QUEUE, .state = IPCU_RECORD_LIVE, .key = key, .id = 1
+	};
+	struct ipcu_record all[] = { good, good, good, good, good, good, good };
+	const struct ipcu_open never = { .create = IPCU_CREATE_NEVER };
+	unsigned long before;
+	ipcu_queue *q;
+
+	all[0].key = IPC_PRIVATE;
+	all[1].key = -1;
+	all[2].key = key + 1;
+	all[3].id = -1;
+	all[4].kind = 7;
+	all[5].kind = IPCU_KIND_ANY;
+	all[6].state = 3;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct ipcu_registry registry;
+
+		ipcu_registry_open_locked(&registry, geteuid(), true);
+		ipcu_registry_put(&registry, "wrong", &all[i]);
+		ipcu_registry_unlock_close(&registry);
+		before = queues();
+		ok(ipcu_queue_open(&q, "wrong", &never) == IPCU_SYSTEM, "record %zu is refused", i);
+		ok(ipcu_list_one("wrong", NULL, NULL) == IPCU_SYSTEM, "by a listing");
+		ok(ipcu_remove("wrong", IPCU_KIND_ANY, 0) == IPCU_SYSTEM, "by a removal");
+		ok(ipcu_list(geteuid(), 0, NULL, NULL) == IPCU_OK, "a list of all omits it");
+		ok(queues() == before, "and no queue is created");
+	}
+	ipcu_registry_examine(geteuid(), true, ignore_damage, NULL);
+	is_result(ipcu_list_one("wrong", NULL, NULL), IPCU_NOT_FOUND, "a repair forgets it");
+	ok(ipcu_family_get(IPCU_FAMILY_QUEUE, IPC_PRIVATE) < 0 && queues() == before,
+	   "key 0 leads to no object");
+	is_result(ipcu_remove_stale(0, 0, NULL, NULL), IPCU_OK, "the empty registry is removed");
+}
+
 static void limits(void)
 {
 	struct ipcu_limit some[2], all[32];
@@ -246,6 +302,7 @@ int main(void)
 	in_use();
 	by_key();
 	stray_lock();
+	wrong_records();
 	limits();
 	return done();
 }
