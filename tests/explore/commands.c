@@ -178,7 +178,7 @@ static void become(int user)
 		_exit(125);
 }
 
-/* What a program does that was told the key of q: "foreign send" sends a message, "foreign receive" waits for one. */
+/* A program that knows the key of q: "foreign send" sends a message, "foreign receive" waits for one. */
 static int foreign(const struct context *context, bool sends)
 {
 	struct {

@@ -11,7 +11,8 @@
  *	replay.c    reads and prints the text of one run
  *	inject.c    lets a call fail
  *	errnos.c    the errors that each call can fail with
- *	explore.c   chooses the runs
+ *	plan.c      the runs of one scene
+ *	explore.c   chooses the scenes
  */
 #ifndef EXPLORE_H
 #define EXPLORE_H
@@ -20,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #define TEXT_MAX 160
 #define PROCESSES_MAX 6 /* of one scene; the last place is for a reference's half command */
@@ -86,12 +88,12 @@ struct injection {
 /* What the explorer was started with. */
 struct setting {
 	const char *bin; /* the directory of the commands */
-	bool users;	 /* processes can become other users */
+	int users;	 /* processes can become other users */
 	int key;	 /* of queue q of the owner of names */
 	int null;	 /* a descriptor of /dev/null */
 	unsigned seed;
 	int seconds, job, jobs;
-	bool two, errnos, all, verbose;
+	int two, errnos, all, verbose;
 	const char *only; /* a part of the text of the scenes to explore, or NULL */
 };
 
@@ -101,8 +103,8 @@ struct outcome {
 	struct {
 		int status; /* as a shell shows it, or one of the constants above */
 		char out[128], error[160];
-		int began,
-			finished; /* steps; finished -1: still blocked at the end of the schedule */
+		bool disturbed;	     /* a child of it was killed, such as its keeper */
+		int began, finished; /* steps; finished -1: it still waits at the end */
 	} processes[PROCESSES_MAX];
 	char *held; /* the objects while processes hold units */
 	char *end;  /* the objects after all processes have ended */
@@ -163,7 +165,7 @@ struct trace {
 void trace_add(struct trace *trace, int process, pid_t pid);
 bool trace_settle(struct trace *trace, int milliseconds);
 void trace_resume(struct trace *trace, int process);
-void trace_kill(struct trace *trace, int process, bool all);
+bool trace_kill(struct trace *trace, int process, bool all);
 bool trace_inject(pid_t tid, int errnum);
 bool trace_can_inject(void);
 
@@ -187,6 +189,7 @@ struct state {
 	const char *observe[3];
 };
 size_t scene_count(const struct setting *setting);
+size_t scene_special_count(void);
 bool scene_is_explainable(const struct scene *scene);
 bool scene_get(const struct setting *setting, size_t number, struct scene *scene);
 const struct state *state_find(const char *name, size_t length);
@@ -199,6 +202,16 @@ bool judge_accepts(struct judge *judge, const struct schedule *schedule,
 		   const struct injection *injection, const struct outcome *outcome);
 void judge_explain(struct judge *judge, const struct schedule *schedule,
 		   const struct outcome *outcome);
+
+/* plan.c */
+struct explorer {
+	struct setting setting;
+	time_t end; /* 0: none */
+	long runs, scenes, points, failures, unsteady;
+};
+bool time_is_up(const struct explorer *explorer);
+void explore_scene(struct explorer *explorer, const struct scene *scene);
+int explore_replay(struct explorer *explorer, const char *text);
 
 /* replay.c */
 void replay_print(char *text, size_t size, const struct scene *scene,

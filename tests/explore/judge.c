@@ -109,7 +109,8 @@ static bool overlap(const struct outcome *outcome, int a, int b)
 
 static bool was_killed(const struct view *view, int process)
 {
-	return view->outcome->processes[process].status == ENDED_KILLED;
+	return view->outcome->processes[process].status == ENDED_KILLED ||
+	       view->outcome->processes[process].disturbed;
 }
 
 static bool was_failed(const struct view *view, int process)
@@ -129,7 +130,7 @@ static bool was_removed(const struct view *view, int process)
 	return false;
 }
 
-/* A process at the head of the line of a semaphore is there for an instant only, but whoever does not wait is refused. */
+/* A process may be at the head of the wait queue of a semaphore for an instant only: commands with -n are refused then. */
 static bool was_refused(const struct view *view, int process)
 {
 	const char *text = view->scene->commands[process].text;
@@ -157,6 +158,18 @@ static bool was_in_use(const struct view *view, int process)
 	return false;
 }
 
+/* The first end creates the pipe and arrives in a second step; no command only creates a pipe. */
+static bool was_early(const struct view *view, int process)
+{
+	if (strncmp(view->scene->commands[process].text, "pipe ", 5) != 0 ||
+	    view->outcome->processes[process].status != 1)
+		return false;
+	for (int i = 0; i < view->scene->count; i++)
+		if (i != process && overlap(view->outcome, process, i))
+			return true;
+	return false;
+}
+
 static bool was_denied(const struct view *view, int process)
 {
 	const struct command *command = &view->scene->commands[process];
@@ -173,12 +186,14 @@ static const struct difference {
 	{ was_killed, "SIGKILL may hit a command before or after its effect" },
 	{ was_failed, "a call that the driver made to fail may prevent the effect of the command" },
 	{ was_in_use,
-	  "ipc-rm without -f refuses to remove an object that a command is just using" },
+	  "ipc-rm without -f refuses to remove an object that a different command uses" },
+	{ was_early,
+	  "an end of a pipe that does not wait gives up if the pipe exists and its peer does not" },
 	{ was_denied,
 	  "a user without permission is refused, whether the name exists already or not" },
 	{ was_refused,
-	  "a command that does not wait is refused while a different one has its turn in "
-	  "the line, even if that one takes no units in the end" },
+	  "a command that does not wait is refused while a different one is in the wait "
+	  "queue, even if that one takes no units in the end" },
 	{ was_removed, "status 3 is documented for an object that is removed while it is used, "
 		       "even if a command that begins later creates the name again" },
 };
@@ -269,6 +284,8 @@ static bool try_process(struct search *search, int process)
 	search->dying[process] = was_killed(search->view, process);
 	found = try_step(search, &(struct step){ .process = process });
 	search->dying[process] = false;
+	if (search->view->outcome->processes[process].disturbed)
+		found = found || try_step(search, &(struct step){ .process = process });
 	found = found || (may_be_absent(search->view, process) && try_all(search));
 	search->placed[process] = false;
 	return found;

@@ -142,8 +142,10 @@ static void do_step(struct run *run, int number)
 	struct traced *traced = &run->trace.processes[step->process];
 
 	if (step->kill) {
-		trace_kill(&run->trace, step->process, step->all);
-		run->outcome->processes[step->process].status = ENDED_KILLED;
+		if (trace_kill(&run->trace, step->process, step->all))
+			run->outcome->processes[step->process].status = ENDED_KILLED;
+		else
+			run->outcome->processes[step->process].disturbed = true;
 	} else {
 		traced->armed = step->hold;
 		traced->point = step->point;
@@ -249,7 +251,7 @@ struct outcome *run_schedule(const struct setting *setting, const struct scene *
 	run->schedule = schedule;
 	run->context.setting = setting;
 	run->outcome = outcome;
-	run->recorded = calls ? injection->process : -1;
+	run->recorded = calls && injection ? injection->process : -1;
 	run->trace.calls = calls;
 	if (injection)
 		run->trace.injection = *injection;

@@ -303,6 +303,11 @@ bool scene_get(const struct setting *setting, size_t number, struct scene *scene
 	return false;
 }
 
+size_t scene_special_count(void)
+{
+	return SPECIALS;
+}
+
 size_t scene_count(const struct setting *setting)
 {
 	struct scene scene;

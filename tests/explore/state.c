@@ -83,7 +83,7 @@ static int compare(const void *a, const void *b)
 /* A command whose call failed may hold units without an entry in the table: then NAMELESS, no holder is printed. */
 static void print_semaphore(FILE *file, char *text, bool nameless)
 {
-	char *line, *holders[LINES_MAX];
+	char *line, *holders[LINES_MAX] = { NULL };
 	bool head = true;
 	int count = 0;
 
@@ -130,7 +130,7 @@ static void squeeze(char *line)
  */
 static void print_list(FILE *file, char *text, bool killed)
 {
-	char *line, *lines[LINES_MAX];
+	char *line, *lines[LINES_MAX] = { NULL };
 	int count = 0;
 
 	while ((line = strsep(&text, "\n")))

@@ -162,11 +162,9 @@ static void on_child(struct trace *trace, struct task *task, bool thread)
 
 static void on_end(struct trace *trace, struct task *task, int status)
 {
-	struct traced *process = &trace->processes[task->process];
-
-	if (task->process >= 0 && process->pid == task->tid) {
-		process->ended = true;
-		process->status = status;
+	if (task->process >= 0 && trace->processes[task->process].pid == task->tid) {
+		trace->processes[task->process].ended = true;
+		trace->processes[task->process].status = status;
 	}
 	forget(trace, task);
 }
@@ -373,8 +371,11 @@ static void kill_group(struct trace *trace, pid_t tgid)
 			trace->tasks[i].held = false;
 }
 
-/* Kill the process of a command that is held, which may be its keeper, or the command itself, or ALL of them. */
-void trace_kill(struct trace *trace, int process, bool all)
+/*
+ * Kill the process of a command that is held, which may be its keeper, or the command itself, or ALL of them. Return true
+ * if the command itself was killed.
+ */
+bool trace_kill(struct trace *trace, int process, bool all)
 {
 	pid_t victim = trace->processes[process].pid;
 
@@ -384,5 +385,8 @@ void trace_kill(struct trace *trace, int process, bool all)
 		if (task->process == process && (task->held || (all && task->tid == task->tgid)))
 			kill_group(trace, victim = task->tgid);
 	}
+	if (all)
+		victim = trace->processes[process].pid;
 	kill_group(trace, victim);
+	return victim == trace->processes[process].pid && !trace->processes[process].ended;
 }
