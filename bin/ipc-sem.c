@@ -324,7 +324,7 @@ int sem_run(int argc, char **argv)
 		return cannot_run(&options, status);
 	deadline = cli_deadline(&options.common, &storage);
 	status = sem_open(&sem, &options);
-	if (status)
+	if (status || !sem)
 		return status;
 	sem->execs = true;
 	cli_stops_start();

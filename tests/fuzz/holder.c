@@ -40,7 +40,8 @@ static void hold(ipcu_sem *sem, unsigned units)
 
 	if (fuzz_result(ipcu_sem_acquire(sem, units, &ipcu_no_wait, &hold)) != IPCU_OK)
 		return;
-	must(hold.slot >= 0 && hold.slot < (int)IPCU_SEM_COUNT_MAX);
+	must(hold.slot >= -1 && hold.slot < (int)IPCU_SEM_COUNT_MAX);
+	must(hold.entry >= -1 && hold.entry < (int)IPCU_SEM_COUNT_MAX);
 	each(sem);
 	must(ipcu_sem_release(sem, &hold) == IPCU_OK);
 }
