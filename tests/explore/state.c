@@ -183,10 +183,11 @@ char *state_describe(const struct context *context, const struct state *state,
 
 	if (!file || !output)
 		abort();
-	observe(file, context, "ls -a --noheadings -o NAME,KIND,OWNER,MODE,STATE", tolerance,
-		output);
 	for (int i = 0; i < 3 && state->observe[i]; i++)
 		observe(file, context, state->observe[i], tolerance, output);
+	/* The last one, because a command that opens an object may write its name into the registry again. */
+	observe(file, context, "ls -a --noheadings -o NAME,KIND,OWNER,MODE,STATE", tolerance,
+		output);
 	fclose(file);
 	free(output);
 	return text;
