@@ -130,17 +130,22 @@ static bool was_removed(const struct view *view, int process)
 	return false;
 }
 
-/* A process may be at the head of the wait queue of a semaphore for an instant only: commands with -n are refused then. */
+static bool uses_lock(const struct command *command)
+{
+	return strncmp(command->text, "sem ", 4) == 0 || strncmp(command->text, "shm lock", 8) == 0;
+}
+
+/* A process may be at the head of the wait queue, or remove the object, for an instant: commands with -n are refused then. */
 static bool was_refused(const struct view *view, int process)
 {
-	const char *text = view->scene->commands[process].text;
+	const struct command *commands = view->scene->commands;
 
-	if (view->outcome->processes[process].status != 1 || strncmp(text, "sem ", 4) != 0 ||
-	    !strstr(text, " -n"))
+	if (view->outcome->processes[process].status != 1 || !uses_lock(&commands[process]) ||
+	    !strstr(commands[process].text, " -n"))
 		return false;
 	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && strncmp(view->scene->commands[i].text, "sem ", 4) == 0 &&
-		    overlap(view->outcome, process, i))
+		if (i != process && overlap(view->outcome, process, i) &&
+		    (uses_lock(&commands[i]) || command_removes(&commands[i])))
 			return true;
 	return false;
 }
