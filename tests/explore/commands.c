@@ -112,7 +112,7 @@ bool command_half(const struct command *command, int number, struct command *hal
 		{ "shm add", "shm create -T i64 ", "" },
 		{ "shm cas", "shm create -T i64 ", "" },
 		{ "shm wait", "shm create -T i64 ", "" },
-		{ "pipe", "pipe read -n ", "" },
+		{ "foreign", "foreign create", "" },
 		{ "rm -a", "rm -f @x", "" },
 		{ "rm -a", "rm -f @y", "" },
 	};
@@ -178,8 +178,8 @@ static void become(int user)
 		_exit(125);
 }
 
-/* A program that knows the key of q: "foreign send" sends a message, "foreign receive" waits for one. */
-static int foreign(const struct context *context, bool sends)
+/* A program that knows the key of q opens or creates it, sends a message, or waits for one. */
+static int foreign(const struct context *context, const char *verb)
 {
 	struct {
 		long type;
@@ -190,7 +190,9 @@ static int foreign(const struct context *context, bool sends)
 
 	if (id < 0)
 		return 1;
-	if (sends)
+	if (strcmp(verb, "create") == 0)
+		return 0;
+	if (strcmp(verb, "send") == 0)
 		return msgsnd(id, &message, 7, IPC_NOWAIT) == 0 ? 0 : 1;
 	size = msgrcv(id, &message, sizeof(message.body), 0, MSG_NOERROR);
 	return size >= 0 && write(1, message.body, (size_t)size) == size ? 0 : 1;
@@ -226,7 +228,7 @@ __attribute__((noreturn)) static void be_child(const struct child *child,
 	if (child->filtered && !filter_install())
 		_exit(125);
 	if (child->program < 0)
-		_exit(foreign(child->context, strcmp(child->words->list[1], "send") == 0));
+		_exit(foreign(child->context, child->words->list[1]));
 	syscall(SYS_execveat, child->program, "", child->words->list, environment, AT_EMPTY_PATH);
 	_exit(125);
 }

@@ -354,6 +354,8 @@ static const struct variant {
 	  "ipc-recv takes from any of several queues; the order of their names is not part of its contract" },
 	{ "barrier wait -n @b 2", "barrier wait @b 2",
 	  "a process that does not wait arrives, and leaves again in the next step" },
+	{ "pipe write -n @p <text", "pipe write @p <text",
+	  "as above: the pipe exists for an instant" },
 	{ "event wait -n @e", "event wait @e", "as above: a pulse may come between the two steps" },
 };
 

@@ -66,13 +66,13 @@ void state_prepare(const struct context *context, const struct state *state)
 
 /* ---- texts without what differs from run to run ------------------------------- */
 
-/* The units and the mode of a holder: neither its number nor its slot. */
+/* The units of a holder: neither its number and slot, nor the mode, which only the table of holders knows. */
 static void print_holder(FILE *file, const char *line)
 {
-	char units[32] = "", mode[32] = "";
+	char units[32] = "";
 
-	if (sscanf(line, "%*s %31s %31s", units, mode) == 2)
-		fprintf(file, "holder %s %s\n", units, mode);
+	if (sscanf(line, "%*s %31s", units) == 1)
+		fprintf(file, "holder %s\n", units);
 }
 
 static int compare(const void *a, const void *b)
