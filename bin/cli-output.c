@@ -14,6 +14,8 @@
 #include "cli-output.h"
 #include "text.h"
 
+#define SAFE_MAX 32 /* a character has at most four bytes, and an escape four for each */
+
 bool cli_reserve(struct cli_buffer *buffer, size_t more)
 {
 	size_t capacity = buffer->capacity ? buffer->capacity : 4096;
@@ -70,29 +72,36 @@ static size_t plain(const char *at, const char *end, const char *special)
 	return (size_t)(at - start);
 }
 
+/* Write the character at *AT to OUT, escaped if it must not be shown, and move *AT to the next one. Return its size in OUT. */
+static size_t safe_character(const char **at, const char *end, char out[SAFE_MAX])
+{
+	const char *text = *at;
+	bool shown;
+	size_t size = ipcu_text_next(text, end, &shown), used = 0;
+
+	*at += size;
+	/* A backslash that could be taken for the beginning of an escape is escaped too. */
+	if (shown && (*text != '\\' || text + 1 == end || text[1] != 'x')) {
+		memcpy(out, text, size);
+		return size;
+	}
+	for (size_t i = 0; i < size; i++, used += 4)
+		snprintf(out + used, SAFE_MAX - used, "\\x%02x", (unsigned char)text[i]);
+	return used;
+}
+
 void cli_put_safe(struct cli_buffer *buffer, const char *text, size_t size)
 {
 	const char *end = text + size;
+	char safe[SAFE_MAX];
 
 	while (text < end) {
 		size_t run = plain(text, end, "\\");
-		char escape[8];
-		bool shown;
 
 		cli_put(buffer, text, run);
 		text += run;
-		if (text == end)
-			return;
-		run = ipcu_text_next(text, end, &shown);
-		/* A backslash that could be taken for the beginning of an escape is escaped too. */
-		if (shown && (text + 1 == end || text[1] != 'x')) {
-			cli_put(buffer, text++, 1);
-			continue;
-		}
-		for (; run > 0; run--) {
-			snprintf(escape, sizeof(escape), "\\x%02x", (unsigned char)*text++);
-			cli_put_text(buffer, escape);
-		}
+		if (text < end)
+			cli_put(buffer, safe, safe_character(&text, end, safe));
 	}
 }
 
@@ -116,10 +125,11 @@ char *cli_safe(const char *text)
 
 void cli_print_safe(FILE *out, const char *text)
 {
-	char *safe = cli_safe(text);
+	const char *end = text + strlen(text);
+	char safe[SAFE_MAX];
 
-	fputs(safe ? safe : "(not enough memory)", out);
-	free(safe);
+	while (text < end)
+		fwrite(safe, 1, safe_character(&text, end, safe), out);
 }
 
 /* The character of SIZE bytes at AT in an escape of JSON; a byte that is not UTF-8 becomes U+FFFD. */
