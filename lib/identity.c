@@ -182,12 +182,22 @@ static bool is_untouched(int id, uid_t owner, unsigned members)
 	       state.sem_nsems == members && state.sem_otime == 0;
 }
 
-enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t key, mode_t mode,
-					unsigned members, unsigned detail, int *id)
+enum ipcu_result ipcu_identity_claim(const struct ipcu_object *object, int id, unsigned members,
+				     unsigned detail)
 {
 	const struct ipcu_identity identity =
 		ipcu_identity_of(object->ops->kind, object->owner, object->name, detail);
 	struct ipcu_steps steps = { .count = 0 };
+
+	for (unsigned i = 0; i < members - IPCU_IDENTITY_MEMBERS; i++)
+		ipcu_step(&steps, i, 0, IPC_NOWAIT);
+	ipcu_identity_step(&steps, members, &identity);
+	return ipcu_identity_init(id, &steps);
+}
+
+enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t key, mode_t mode,
+					unsigned members, unsigned detail, int *id)
+{
 	enum ipcu_result result;
 	bool created;
 
@@ -203,8 +213,7 @@ enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t 
 		if (*id < 0 || !is_untouched(*id, object->owner, members))
 			return IPCU_CONFLICT;
 	}
-	ipcu_identity_step(&steps, members, &identity);
-	result = ipcu_identity_init(*id, &steps);
+	result = ipcu_identity_claim(object, *id, members, detail);
 	if (result != IPCU_OK && created)
 		ipcu_family_remove(IPCU_FAMILY_SET, *id);
 	return result;

@@ -75,6 +75,12 @@ int ipcu_identity_find(enum ipcu_kind kind, uid_t owner, const char *name, key_t
 enum ipcu_result ipcu_identity_make_set(const struct ipcu_object *object, key_t key, mode_t mode,
 					unsigned members, unsigned detail, int *id);
 
+/*
+ * Write the identity of OBJECT's name into set ID of MEMBERS members, which must be all zero: IPCU_CONFLICT if it is not.
+ */
+enum ipcu_result ipcu_identity_claim(const struct ipcu_object *object, int id, unsigned members,
+				     unsigned detail);
+
 /* Do STEPS, which initialise set ID. Return IPCU_CONFLICT if the set is already in use by a different program. */
 enum ipcu_result ipcu_identity_init(int id, struct ipcu_steps *steps);
 

@@ -162,19 +162,23 @@ struct attempt {
 
 /*
  * A creator that was killed between semget and its first semop left a set that is all zero and was never used, on the key
- * that it had recorded. Return its identifier, or -1 if RECORD, of the CREATING state, leads to none.
+ * that it had recorded: the object itself, or the set beside a segment. Return its identifier, or -1 if RECORD, of the
+ * CREATING state, leads to none.
  */
 static int untouched_set(uid_t owner, const struct ipcu_record *record)
 {
 	const struct ipcu_kind_ops *ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
+	key_t key = record->key;
 	struct semid_ds state;
+	unsigned members;
 	int id;
 
-	if (record->state != IPCU_RECORD_CREATING || !ops || !ops->members)
+	if (record->state != IPCU_RECORD_CREATING || !ops || (!ops->members && !ops->companion))
 		return -1;
-	id = ipcu_family_get(IPCU_FAMILY_SET, record->key);
+	members = ops->members ? ops->members(record->definition) : ops->companion(record, &key);
+	id = ipcu_family_get(IPCU_FAMILY_SET, key);
 	if (id < 0 || ipcu_stat_set(id, &state) < 0 || state.sem_perm.cuid != owner ||
-	    state.sem_otime != 0 || state.sem_nsems != ops->members(record->definition))
+	    state.sem_otime != 0 || state.sem_nsems != members)
 		return -1;
 	return id;
 }
@@ -183,12 +187,19 @@ static int untouched_set(uid_t owner, const struct ipcu_record *record)
 static void discard_untouched(uid_t owner, const char *name, const struct ipcu_record *record)
 {
 	struct ipcu_object object = { .owner = owner, .id = untouched_set(owner, record) };
+	enum ipcu_result result;
+	key_t key;
 
 	if (object.id < 0)
 		return;
 	object.ops = ipcu_kind_ops((enum ipcu_kind)record->kind);
 	strcpy(object.name, name);
-	if (object.ops->init(&object, object.id, record->definition) == IPCU_OK)
+	if (object.ops->companion)
+		result = ipcu_identity_claim(&object, object.id,
+					     object.ops->companion(record, &key), 0);
+	else
+		result = object.ops->init(&object, object.id, record->definition);
+	if (result == IPCU_OK)
 		ipcu_family_remove(IPCU_FAMILY_SET, object.id);
 }
 
@@ -318,7 +329,8 @@ static void bury_old(struct attempt *attempt, const struct ipcu_object *object)
 
 	if (ipcu_registry_find(attempt->registry, object->name, &old) != IPCU_OK)
 		return;
-	if (old.kind == (int32_t)ops->kind && untouched_set(object->owner, &old) >= 0 &&
+	if (old.kind == (int32_t)ops->kind && ops->members &&
+	    untouched_set(object->owner, &old) >= 0 &&
 	    ops->members(old.definition) == ops->members(attempt->record.definition))
 		attempt->dead = old;
 	else

@@ -61,6 +61,12 @@ struct ipcu_kind_ops {
 	/* How many members the set of an object has; only for kinds that are sets. */
 	unsigned (*members)(const uint64_t definition[4]);
 
+	/*
+	 * How many members the set that prepare() makes for RECORD has, and on which *KEY it makes it. NULL: the
+	 * kind has no such set.
+	 */
+	unsigned (*companion)(const struct ipcu_record *record, key_t *key);
+
 	/* Return true if a record, which its writer chose freely, can have DEFINITION. NULL: all zero. */
 	bool (*plausible)(const uint64_t definition[4]);
 

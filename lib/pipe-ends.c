@@ -65,6 +65,11 @@ enum {
 #define CHANGES_MAX 100000
 #define CHANGES_LEAST 100
 
+unsigned ipcu_pipe_set_members(void)
+{
+	return SEMAPHORES;
+}
+
 int ipcu_pipe_set(key_t key, uid_t owner)
 {
 	int id = ipcu_family_get(IPCU_FAMILY_SET, key);

@@ -64,6 +64,12 @@ static enum ipcu_result prepare(const struct ipcu_object *object, key_t key, mod
 	return ipcu_pipe_set_make(object, key, mode, definition);
 }
 
+static unsigned companion(const struct ipcu_record *record, key_t *key)
+{
+	*key = record->key;
+	return ipcu_pipe_set_members();
+}
+
 /*
  * The ends of a set without a segment, if any, can never be met by a process that opens the name. So the set goes whether they
  * are idle or not, and they learn that the pipe was removed.
@@ -159,6 +165,7 @@ const struct ipcu_kind_ops ipcu_pipe_ops = {
 	.call = "shmget",
 	.create = create,
 	.prepare = prepare,
+	.companion = companion,
 	.redefine = redefine,
 	.plausible = plausible,
 	.seal = seal,
@@ -174,16 +181,18 @@ static bool may_remove(uid_t user, const ipcu_pipe *pipe)
 	return user == 0 || user == pipe->object.owner;
 }
 
-/* Remove the segment and the set of OWNER's pipe NAME, by their identifiers. Caller has closed the set, so no process is at an end. */
-static void remove_parts(uid_t owner, const char *name, key_t key, int segment, int set)
+/*
+ * Remove the segment and the set of OWNER's pipe, by their identifiers. Caller has closed the set, so it exists, and no
+ * process is at an end.
+ */
+static void remove_parts(uid_t owner, key_t key, int segment, int set)
 {
 	struct ipc_perm perm;
 
 	if (ipcu_family_stat(IPCU_FAMILY_SEGMENT, segment, &perm) == 0 && perm.cuid == owner &&
 	    PERM_KEY(perm) == key)
 		ipcu_family_remove(IPCU_FAMILY_SEGMENT, segment);
-	if (ipcu_pipe_set_of(key, owner, name) == set)
-		ipcu_family_remove(IPCU_FAMILY_SET, set);
+	ipcu_family_remove(IPCU_FAMILY_SET, set);
 }
 
 /* Remove a pipe that this process has closed, also if the registry was removed. */
@@ -195,7 +204,7 @@ static void remove_all(const ipcu_pipe *pipe)
 	enum ipcu_result result = ipcu_registry_open_any(&registry, object->owner);
 
 	if (result == IPCU_OK) {
-		remove_parts(object->owner, object->name, object->key, object->id, pipe->set);
+		remove_parts(object->owner, object->key, object->id, pipe->set);
 		if (ipcu_registry_find(&registry, object->name, &record) == IPCU_OK &&
 		    record.kind == IPCU_KIND_PIPE && record.id == object->id)
 			ipcu_registry_drop(&registry, object->name);
@@ -215,7 +224,7 @@ bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		return true;
 	if (ipcu_pipe_close_empty(set, &ipcu_no_wait))
 		return false;
-	remove_parts(registry->owner, name, record->key, record->id, set);
+	remove_parts(registry->owner, record->key, record->id, set);
 	ipcu_registry_drop(registry, name);
 	ipcu_pipe_reopen(set);
 	return true;

@@ -52,6 +52,9 @@ struct ipcu_pipe {
 
 /* pipe-ends.c */
 
+/* How many members the set of a pipe has. */
+unsigned ipcu_pipe_set_members(void);
+
 /*
  * The set on KEY that looks like the set of a pipe of OWNER, whatever its name, or -1 with errno; EEXIST: a different program's.
  * Only to describe pipes: a set that is used or removed is found by ipcu_pipe_set_of().

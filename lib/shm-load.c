@@ -108,9 +108,11 @@ static enum ipcu_result make_set(struct ipcu_registry *registry, const char *nam
 
 		if (shmget(key, 0, 0) >= 0 || errno != ENOENT)
 			continue;
-		result = ipcu_shm_set_make(&object, key, mode, record->definition);
+		/* Recorded first: a set that a killed process has just made is then found. */
+		record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)key, 0);
+		result = ipcu_registry_put(registry, name, record);
 		if (result == IPCU_OK)
-			record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)key, 0);
+			result = ipcu_shm_set_make(&object, key, mode, record->definition);
 	}
 	if (result == IPCU_CONFLICT) {
 		ipcu_fail(IPCU_CONFLICT, "cannot create it: other objects hold all its keys");
@@ -136,9 +138,7 @@ static enum ipcu_result publish_new(ipcu_shm_stage *stage, struct ipcu_registry 
 	record->created = (int64_t)time(NULL);
 	record->creator = getpid();
 	record->definition[IPCU_SHM_LENGTH] = stage->size;
-	result = ipcu_registry_put(registry, name, record);
-	if (result == IPCU_OK)
-		result = make_set(registry, name, record, mode);
+	result = make_set(registry, name, record, mode);
 	record->state = IPCU_RECORD_LIVE;
 	if (result == IPCU_OK)
 		result = ipcu_registry_put(registry, name, record);

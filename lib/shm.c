@@ -51,6 +51,15 @@ static enum ipcu_result prepare(const struct ipcu_object *object, key_t key, mod
 	return ipcu_shm_set_make(object, key, mode, definition);
 }
 
+/* While memory is being loaded, its segment has a key of its own, and the set the home key. */
+static unsigned companion(const struct ipcu_record *record, key_t *key)
+{
+	*key = ipcu_stage_key(record->key)
+		       ? (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER])
+		       : record->key;
+	return SHM_MEMBERS;
+}
+
 /* A segment of a different program serves if it has room. One of mode 0 is the unfinished copy of a return. */
 static bool adopt(int id, uint64_t definition[4])
 {
@@ -126,8 +135,15 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 static void remove_rest(uid_t owner, const char *name, const struct ipcu_record *record,
 			bool idle_only)
 {
+	struct ipc_perm perm;
+
 	ipcu_shm_set_remove(owner, name, record->definition[IPCU_SHM_LOCK], idle_only);
 	ipcu_shm_other_remove(record, owner);
+	/* A staged segment whose publication was not finished: no process finds it any more. */
+	if (record->state == IPCU_RECORD_CREATING && ipcu_stage_key(record->key) &&
+	    ipcu_family_stat(IPCU_FAMILY_SEGMENT, record->id, &perm) == 0 && perm.cuid == owner &&
+	    PERM_KEY(perm) == record->key)
+		ipcu_family_remove(IPCU_FAMILY_SEGMENT, record->id);
 }
 
 /* While its data are in a staged segment, a name is still known by its size and its home key. */
@@ -145,6 +161,7 @@ const struct ipcu_kind_ops ipcu_shm_ops = {
 	.call = "shmget",
 	.create = create,
 	.prepare = prepare,
+	.companion = companion,
 	.adopt = adopt,
 	.redefine = redefine,
 	.plausible = plausible,

@@ -419,6 +419,27 @@ static unsigned count_objects(void)
 	return (unsigned)(queues.msgpool + sets.semusz + segments.used_ids);
 }
 
+static enum ipcu_result find_removed(const struct ipcu_info *info, void *context)
+{
+	*(bool *)context |= info->removed;
+	return IPCU_OK;
+}
+
+/* The kernel keeps a removed segment until the last process has detached it: a keeper that ends does so soon. */
+static unsigned count_settled(void)
+{
+	const struct timespec pause = { 0, 1000000 };
+	bool removed = true;
+
+	for (int i = 0; i < 5000 && removed; i++) {
+		removed = false;
+		ipcu_list(geteuid(), IPCU_LIST_ALL, find_removed, &removed);
+		if (removed)
+			nanosleep(&pause, NULL);
+	}
+	return count_objects();
+}
+
 unsigned state_clear(char *left, size_t capacity)
 {
 	struct names names = { .count = 0 };
@@ -431,7 +452,7 @@ unsigned state_clear(char *left, size_t capacity)
 	for (int family = IPCU_FAMILY_QUEUE; family <= IPCU_FAMILY_SEGMENT; family++)
 		ipcu_family_remove((enum ipcu_family)family,
 				   ipcu_family_get((enum ipcu_family)family, RAW_KEY));
-	count = count_objects();
+	count = count_settled();
 	out = fmemopen(left, capacity, "w");
 	must(out);
 	if (count)

@@ -6,14 +6,17 @@
 #include <config.h>
 
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "damage.h"
 #include "identity.h"
+#include "pipe.h"
 #include "queue.h"
 #include "registry.h"
 #include "shm.h"
+#include "stage.h"
 #include "sysv.h"
 #include "tap.h"
 
@@ -26,6 +29,10 @@ static key_t announce(const char *name, enum ipcu_kind kind)
 	struct ipcu_registry registry;
 
 	record.key = ipcu_name_derive(geteuid(), name, 0);
+	if (kind == IPCU_KIND_PIPE) {
+		record.definition[IPCU_PIPE_CAPACITY] = 4096;
+		record.definition[IPCU_PIPE_RINGS] = 1;
+	}
 	if (ipcu_registry_open_locked(&registry, geteuid(), true) != IPCU_OK)
 		return 0;
 	ipcu_registry_put(&registry, name, &record);
@@ -119,6 +126,57 @@ static void dead_memory(void)
 	shmctl(segment, IPC_RMID, NULL);
 }
 
+/* A creator died between semget and the first semop of the set beside its segment. */
+static void dead_companion(const char *name, enum ipcu_kind kind, bool use)
+{
+	struct ipcu_record record = { .kind = (int32_t)kind, .key = announce(name, kind) };
+	struct sembuf op = { 0, 1, 0 };
+	key_t key;
+	unsigned members = ipcu_kind_ops(kind)->companion(&record, &key);
+	int set = semget(key, (int)members, IPC_CREAT | IPC_EXCL | 0600);
+
+	ok(set >= 0 && (!use || semop(set, &op, 1) == 0), "the set beside %s exists", name);
+	is_result(ipcu_remove(name, IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_NOT_FOUND,
+		  "a name whose creator died is removed");
+	ok(exists(IPCU_FAMILY_SET, set) == use, "its set %s",
+	   use ? "stays if it was used" : "is removed if it is untouched");
+	semctl(set, 0, IPC_RMID);
+}
+
+/* A load died before its staged segment was published; no other process may find the segment by its record later. */
+static void dead_load(void)
+{
+	struct ipcu_record record = { .kind = IPCU_KIND_MEMORY, .state = IPCU_RECORD_CREATING };
+	struct ipcu_registry registry;
+	ipcu_shm_stage *stage;
+	pid_t child;
+	int pipe_ends[2];
+
+	if (pipe(pipe_ends) < 0)
+		return;
+	child = fork();
+	if (child == 0) {
+		struct shmid_ds state;
+
+		if (ipcu_shm_stage_open(&stage, 100) != IPCU_OK)
+			_exit(1);
+		record.id = stage->id;
+		ipcu_stat_segment(record.id, &state);
+		record.key = PERM_KEY(state.shm_perm);
+		_exit(write(pipe_ends[1], &record, sizeof(record)) != sizeof(record));
+	}
+	ok(read(pipe_ends[0], &record, sizeof(record)) == sizeof(record), "a staged segment");
+	waitpid(child, NULL, 0);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+	ipcu_registry_open_locked(&registry, geteuid(), true);
+	ipcu_registry_put(&registry, "dead-l", &record);
+	ipcu_registry_unlock_close(&registry);
+	is_result(ipcu_remove("dead-l", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_NOT_FOUND,
+		  "a name whose load died is removed");
+	ok(!exists(IPCU_FAMILY_SEGMENT, record.id), "with its staged segment");
+}
+
 static void dead_creators(void)
 {
 	int members = members_of(IPCU_KIND_EVENT);
@@ -128,6 +186,11 @@ static void dead_creators(void)
 	foreign_set("a set of a different size", 1, false);
 	foreign_set("a set that is in use", members, true);
 	dead_memory();
+	dead_companion("dead-c", IPCU_KIND_MEMORY, false);
+	dead_companion("dead-c", IPCU_KIND_PIPE, false);
+	dead_companion("dead-c", IPCU_KIND_MEMORY, true);
+	dead_companion("dead-c", IPCU_KIND_PIPE, true);
+	dead_load();
 	announce("dead-n", IPCU_KIND_EVENT);
 	semget(ipcu_name_derive(geteuid(), "dead-n", 0), members, IPC_CREAT | 0600);
 	is_result(ipcu_remove_stale(0, 0, NULL, NULL), IPCU_OK,
