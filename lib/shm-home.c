@@ -8,11 +8,13 @@
  *   announce  with the lock: the control page names this process, then the identifier of the segment it creates on the
  *             home key, so that a killed process's copy is found
  *   copy      with mode 0
- *   commit    with the lock: the record still leads to the staged segment; COMMIT; still alone; MOVED
- *   switch    the copy gets its mode, the record leads to it, the staged segment is removed
+ *   commit    with the lock: the record still leads to the staged segment; COMMIT; still alone; the copy gets its mode;
+ *             MOVED
+ *   switch    the record leads to the copy, the staged segment is removed
  *
  * MOVED is the moment of the change: before it the staged segment holds the data, after it the copy does, whatever the
- * record says. A process that finds MOVED goes on to the copy. A return that is cancelled removes its copy by the
+ * record says. A process that finds MOVED goes on to the copy, which then has its mode: only the owner could give it one, and
+ * a different user must neither wait for the owner nor fail. A return that is cancelled removes its copy by the
  * identifier; so does the next return, or the removal of the name, for a process that was killed or is stopped.
  *
  * A copy belongs to a return by its generation. A copy of an earlier generation than that of the state can no longer be
@@ -239,19 +241,13 @@ static void set_other(struct ipcu_record *record, key_t home, int id)
 	record->definition[IPCU_SHM_OTHER] = ipcu_pair((uint32_t)home, (uint32_t)id + 1);
 }
 
-/* Caller holds the registry lock; the data are in COPY. Give it its mode, and make RECORD lead to it. False: not yet. */
+/* Caller holds the registry lock; the data are in COPY. Make RECORD lead to it. */
 static bool switch_record(struct ipcu_registry *registry, const char *name,
 			  struct ipcu_record *record, int copy)
 {
 	key_t home = (key_t)ipcu_pair_low(record->definition[IPCU_SHM_OTHER]);
 	int staged = record->id;
-	struct shmid_ds state, copied;
 
-	/* If this fails, a process that follows to the copy tries again. */
-	if (ipcu_stat_segment(staged, &state) < 0 || ipcu_stat_segment(copy, &copied) < 0 ||
-	    ((copied.shm_perm.mode & 0777) == 0 &&
-	     !ipcu_segment_set_perm(copy, &state.shm_perm, state.shm_perm.mode)))
-		return false;
 	record->key = home;
 	record->id = copy;
 	set_other(record, home, staged);
@@ -272,6 +268,15 @@ static bool copy_is_there(const struct homecoming *home)
 	return ipcu_stat_segment(home->copy, &copy) == 0 && !(copy.shm_perm.mode & SHM_DEST);
 }
 
+/* Give the copy the owner and the mode of the staged segment, which may have changed since it was created. */
+static bool admit_users(const struct homecoming *home)
+{
+	struct shmid_ds staged;
+
+	return ipcu_stat_segment(home->id, &staged) == 0 &&
+	       ipcu_segment_set_perm(home->copy, &staged.shm_perm, staged.shm_perm.mode);
+}
+
 /* One attempt. False, and *AGAIN: other processes are attached at this moment. */
 static bool commit_once(struct homecoming *home, bool *again)
 {
@@ -286,7 +291,7 @@ static bool commit_once(struct homecoming *home, bool *again)
 		done = false;
 		*again = change(home, IPCU_STAGE_FROZEN);
 	}
-	done = done && change(home, IPCU_STAGE_MOVED);
+	done = done && admit_users(home) && change(home, IPCU_STAGE_MOVED);
 	if (done)
 		home->switched = switch_record(&registry, home->object->name, &record, home->copy);
 	ipcu_registry_unlock_close(&registry);

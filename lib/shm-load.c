@@ -14,7 +14,8 @@
  * process removes it if this one is killed in between. A staged segment that no record leads to is known by its key and
  * its dead maker.
  *
- * Until the return, programs that go by the key find no segment, or one with mode 0 that they cannot attach.
+ * Until the return, programs that go by the key find no segment, or one with mode 0 that they cannot attach: it gets its mode
+ * in the step before the change.
  */
 #include <config.h>
 

@@ -330,28 +330,15 @@ static enum ipcu_result look_at(ipcu_shm *shm, struct shmid_ds *segment)
 	return IPCU_OK;
 }
 
-/*
- * The data of the attached staged segment have moved: go on to the copy. Its mode is 0 if the process that moved them was
- * killed or stopped at that instant. The owner repairs that; for a different user the bytes here are still the same.
- */
+/* The data of the attached staged segment have moved: go on to the copy. */
 static enum ipcu_result follow(ipcu_shm *shm, struct shmid_ds *segment)
 {
-	const struct ipc_perm perm = segment->shm_perm;
-	int copy = ipcu_shm_moved_to(&shm->object, shm->control), staged = shm->object.id;
+	int copy = ipcu_shm_moved_to(&shm->object, shm->control);
 	enum ipcu_result result;
 
 	if (copy < 0)
 		return ipcu_fail_call("shmat", EIDRM, "cannot attach it");
-	if (ipcu_stat_segment(copy, segment) == 0 && !(segment->shm_perm.mode & 0777)) {
-		shm->moves = true;
-		if (shm->object.owner != geteuid())
-			return ipcu_stat_segment(staged, segment) == 0
-				       ? IPCU_OK
-				       : ipcu_fail_call("shmat", EIDRM, "cannot attach it");
-		ipcu_segment_set_perm(copy, &perm, perm.mode);
-	}
 	detach(shm);
-	shm->moves = false;
 	shm->object.id = copy;
 	shm->object.key = (key_t)ipcu_pair_low(shm->object.definition[IPCU_SHM_OTHER]);
 	result = attach(shm);
