@@ -278,15 +278,30 @@ static bool was_queued(const struct discard *discard, int id, const struct ipcu_
 	return false;
 }
 
+/*
+ * Return true if the sender of BODY, which was queued, is still attached to it, and no receiver has been. The removal takes
+ * effect when the sender detaches it; a receiver that has taken the message can still attach it until then.
+ */
+static bool is_senders(const struct shmid_ds *body)
+{
+	return body->shm_nattch == 1 && body->shm_cpid > 0 && body->shm_lpid == body->shm_cpid;
+}
+
 static void discard_one(int id, const struct shmid_ds *seen, void *context)
 {
 	struct discard *discard = context;
 	struct ipcu_spill_head head;
 	struct shmid_ds state;
 
-	if (seen->shm_nattch > 0 || !is_ours(seen) || !ipcu_spill_read_head(id, &state, &head) ||
-	    !ipcu_spill_is_head(&head) || head.queue != discard->id)
+	if ((seen->shm_nattch > 0 && !is_senders(seen)) || !is_ours(seen) ||
+	    !ipcu_spill_read_head(id, &state, &head) || !ipcu_spill_is_head(&head) ||
+	    head.queue != discard->id)
 		return;
+	if (seen->shm_nattch > 0) {
+		if (discard->known && was_queued(discard, id, &head))
+			shmctl(id, IPC_RMID, NULL);
+		return;
+	}
 	if (discard->known && !was_queued(discard, id, &head)) {
 		if (may_attach(id, &discard->queue, seen))
 			return;

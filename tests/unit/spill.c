@@ -25,6 +25,8 @@ static const char big[SIZE] = "big";
 
 static bool
 	stop_before_shmat; /* this process stops after it has received, before it attaches the body */
+static bool
+	stop_before_shmdt;   /* this process stops after it has sent, before it detaches the body */
 static int shift_after = -1; /* after the first look at a message of this queue, two are received */
 
 void *shmat(int id, const void *at, int flags)
@@ -37,6 +39,17 @@ void *shmat(int id, const void *at, int flags)
 		raise(SIGSTOP);
 	}
 	return real(id, at, flags);
+}
+
+int shmdt(const void *at)
+{
+	int (*real)(const void *) = (int (*)(const void *))dlsym(RTLD_NEXT, "shmdt");
+
+	if (stop_before_shmdt) {
+		stop_before_shmdt = false;
+		raise(SIGSTOP);
+	}
+	return real(at);
 }
 
 ssize_t msgrcv(int id, void *message, size_t size, long type, int flags)
@@ -341,6 +354,30 @@ static int bodies(void)
 	return count;
 }
 
+/* A sender has sent its message, and is still attached to the body, when the queue is removed. */
+static void being_sent(void)
+{
+	ipcu_queue *queue = open_mode("spill-sending", 0600);
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		ipcu_queue *own;
+
+		if (ipcu_queue_open(&own, "spill-sending", NULL) != IPCU_OK)
+			_exit(99);
+		stop_before_shmdt = true;
+		_exit((int)ipcu_queue_send(own, 1, big, SIZE, NULL));
+	}
+	waitpid(child, &status, WUNTRACED);
+	ok(WIFSTOPPED(status) && bodies() == 1, "a sender is attached to the body it has sent");
+	done_with(queue, "spill-sending");
+	kill(child, SIGCONT);
+	waitpid(child, &status, 0);
+	is_number(status, 0, "... and ends well after the queue was removed");
+	is_number(bodies(), 0, "... and the body is removed with the queue");
+}
+
 /* What another user takes, who cannot remove it, the next sender removes; but not while it is being taken. */
 static void swept(void)
 {
@@ -366,6 +403,7 @@ int main(void)
 	shifted();
 	larger_ones();
 	being_received();
+	being_sent();
 	if (geteuid() == 0) {
 		other_users();
 		denied();
