@@ -286,7 +286,7 @@ enum ipcu_result ipcu_barrier_open(ipcu_barrier **out, const char *name, unsigne
 				 parties ? definition : NULL);
 	if (result == IPCU_OK)
 		result = check_opened(&barrier->object, parties);
-	else if (result == IPCU_NOT_FOUND && !parties)
+	else if (result == IPCU_NOT_FOUND && !parties && !*ipcu_last_error()->hint)
 		ipcu_hint("the first to use a barrier says how many PARTIES it has");
 	if (result != IPCU_OK) {
 		free(barrier);

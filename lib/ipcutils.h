@@ -119,7 +119,7 @@ enum ipcu_result ipcu_signal_use(int signo);
  * A name is NAME, OWNER/NAME, key:KEY, id:ID or ftok:PATH[:P], as in ipcutils(7).
  * Wherever a call takes one it may return, besides its own results:
  *
- *   IPCU_USAGE      the name is malformed
+ *   IPCU_USAGE      the name is malformed, or would be created and is a number (digits only, or 0x...)
  *   IPCU_NOT_FOUND  no such object (and it was not to be created), or no such owner
  *   IPCU_DENIED     its mode does not let this user in
  *   IPCU_LIMIT      the kernel's or the registry's number of objects is reached

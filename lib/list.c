@@ -386,5 +386,5 @@ enum ipcu_result ipcu_list_one(const char *typed, ipcu_list_fn fn, void *context
 	if (result == IPCU_OK)
 		result = fn(&info, context);
 	ipcu_registry_close(&registry);
-	return result;
+	return result == IPCU_NOT_FOUND ? ipcu_name_not_found(name.name) : result;
 }

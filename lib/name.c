@@ -92,6 +92,42 @@ enum ipcu_result ipcu_name_check(const char *name)
 	return IPCU_OK;
 }
 
+bool ipcu_name_is_numeric(const char *name)
+{
+	bool hexadecimal = name[0] == '0' && (name[1] == 'x' || name[1] == 'X');
+
+	return hexadecimal || !name[strspn(name, "0123456789")];
+}
+
+static void hint_at_numbers(const char *name)
+{
+	bool decimal = !name[strspn(name, "0123456789")];
+
+	if (decimal)
+		ipcu_hint("write key:%s for the object with this key, id:%s for this identifier",
+			  name, name);
+	else
+		ipcu_hint("write key:%s for the object with this key, id:ID for an identifier",
+			  name);
+}
+
+enum ipcu_result ipcu_name_not_found(const char *name)
+{
+	if (ipcu_name_is_numeric(name))
+		hint_at_numbers(name);
+	return IPCU_NOT_FOUND;
+}
+
+/* Users of ipcs(1) type bare numbers. To create an object of that name would make them wait for ever. */
+enum ipcu_result ipcu_name_check_new(const char *name)
+{
+	if (!ipcu_name_is_numeric(name))
+		return IPCU_OK;
+	ipcu_fail(IPCU_USAGE, "cannot create it: a new name must not be a number");
+	hint_at_numbers(name);
+	return IPCU_USAGE;
+}
+
 #ifdef IPCU_NO_NSS
 /* A static glibc has no name service: what /etc/passwd says must do. */
 static bool find_user(const char *owner, uid_t *uid)
@@ -222,6 +258,19 @@ static enum ipcu_result read_ftok(struct ipcu_name *name, const char *text)
 	return IPCU_OK;
 }
 
+/* A key in any base, or a negative decimal: a key_t has a sign, and C, PHP, Java and Python print it. */
+static enum ipcu_result read_key(const char *text, uint64_t *number)
+{
+	int64_t negative;
+
+	if (text[0] != '-')
+		return ipcu_parse_any_base(text, UINT32_MAX, number);
+	if (ipcu_parse_number(text, INT32_MIN, -1, &negative) != IPCU_OK)
+		return IPCU_USAGE;
+	*number = (uint32_t)negative;
+	return IPCU_OK;
+}
+
 static enum ipcu_result read_raw(struct ipcu_name *name, const char *typed)
 {
 	uint64_t number;
@@ -237,7 +286,7 @@ static enum ipcu_result read_raw(struct ipcu_name *name, const char *typed)
 	name->form = IPCU_NAME_KEY;
 	if (strncmp(typed, "ftok:", 5) == 0)
 		return read_ftok(name, typed + 5);
-	if (ipcu_parse_any_base(typed + 4, UINT32_MAX, &number) != IPCU_OK)
+	if (read_key(typed + 4, &number) != IPCU_OK)
 		return IPCU_USAGE;
 	if (number == (uint64_t)IPC_PRIVATE) {
 		ipcu_fail(IPCU_USAGE, "key 0 is IPC_PRIVATE, which names no object");

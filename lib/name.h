@@ -32,6 +32,15 @@ enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed);
 /* Whether NAME can be a name in a namespace. IPCU_USAGE: why it cannot. */
 enum ipcu_result ipcu_name_check(const char *name);
 
+/* True if NAME consists of digits or begins with 0x, so that it was probably meant as a key or an identifier. */
+bool ipcu_name_is_numeric(const char *name);
+
+/* After an IPCU_NOT_FOUND for NAME: if NAME is numeric, hint at key: and id:. Returns IPCU_NOT_FOUND. */
+enum ipcu_result ipcu_name_not_found(const char *name);
+
+/* Return IPCU_USAGE, with the same hint, if NAME must not be given to a new object. */
+enum ipcu_result ipcu_name_check_new(const char *name);
+
 /* A user by name or number. IPCU_NOT_FOUND: there is none. */
 enum ipcu_result ipcu_name_user(const char *user, uid_t *uid);
 

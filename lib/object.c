@@ -452,7 +452,8 @@ static enum ipcu_result open_set(struct ipcu_object *object, bool *proven)
 static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu_open *how,
 				   const uint64_t definition[4])
 {
-	bool may_create = how->create != IPCU_CREATE_NEVER && object->owner == geteuid();
+	bool may_create = how->create != IPCU_CREATE_NEVER && object->owner == geteuid() &&
+			  !ipcu_name_is_numeric(object->name);
 	struct ipcu_registry registry;
 	bool proven, recorded;
 	enum ipcu_result result = open_set(object, &proven);
@@ -473,9 +474,12 @@ static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu
 	if (object->owner != geteuid()) {
 		ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
 		ipcu_hint("only user %lu can create a name there", (unsigned long)object->owner);
-		return IPCU_NOT_FOUND;
+		return ipcu_name_not_found(object->name);
 	}
-	return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
+	if (how->create != IPCU_CREATE_NEVER && ipcu_name_check_new(object->name) != IPCU_OK)
+		return IPCU_USAGE;
+	ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(object->ops->kind));
+	return ipcu_name_not_found(object->name);
 }
 
 static enum ipcu_result open_raw(struct ipcu_object *object, const struct ipcu_name *name,

@@ -247,9 +247,11 @@ enum ipcu_result ipcu_remove(const char *typed, enum ipcu_kind kind, unsigned fl
 	if (name.form != IPCU_NAME_PLAIN)
 		return remove_raw(&name, kind, flags);
 	result = open_registry(&registry, &name);
-	if (result != IPCU_OK)
-		return result == IPCU_DENIED ? denied(&name) : result;
-	result = remove_named(&registry, name.name, kind, flags);
-	ipcu_registry_unlock_close(&registry);
-	return result;
+	if (result == IPCU_OK) {
+		result = remove_named(&registry, name.name, kind, flags);
+		ipcu_registry_unlock_close(&registry);
+	} else if (result == IPCU_DENIED) {
+		result = denied(&name);
+	}
+	return result == IPCU_NOT_FOUND ? ipcu_name_not_found(name.name) : result;
 }

@@ -179,6 +179,8 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 	}
 	if (how && how->create == IPCU_CREATE_NEVER)
 		return ipcu_fail(IPCU_NOT_FOUND, "no such memory");
+	if (ipcu_name_check_new(name) != IPCU_OK)
+		return IPCU_USAGE;
 	if (result == IPCU_OK)
 		ipcu_object_clear_up(registry, name);
 	return publish_new(stage, registry, name, record, how ? how->mode : 0);

@@ -7,7 +7,7 @@ load ../helper
 @test "names that are none change nothing" {
 	local bad
 	for bad in '' 'a b' 'a:b' '-x' '.x' $'a\nb' $'a\x7f' $'a\xff' $'a\xc2\x85' "$(printf 'x%.0s' {1..64})" '/x' 'root/' \
-		'root/a/b' 'key:' 'key:0' 'key:08' 'key:0x' 'key:4294967296' 'key:-1' 'key:1x' 'id:' 'id:-1' 'id:x' 'ftok:' 'ftok::Q'; do
+		'root/a/b' 'key:' 'key:0' 'key:08' 'key:0x' 'key:4294967296' 'key:-0' 'key:-2147483649' 'key:-0x5' 'key:1x' 'id:' 'id:-1' 'id:x' 'ftok:' 'ftok::Q'; do
 		fails 2 ipc-send -- "$bad" x
 		[[ $stderr != *$'\x7f'* && $stderr != *$'\xff'* ]]
 	done

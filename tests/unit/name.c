@@ -29,6 +29,10 @@ static void keys(void)
 	}
 	ok(good, "no name has the key of a big message, a negative one, or none");
 	ok(ipcu_name_key("key:0x4d2", &key) == IPCU_OK && key == 0x4d2, "a key is its own");
+	ok(ipcu_name_key("key:-626102863", &key) == IPCU_OK && (uint32_t)key == 0xdaae6db1,
+	   "a key may be written as the negative number that C, PHP, Java and Python print");
+	ok(ipcu_name_key("key:-2147483648", &key) == IPCU_OK && key == INT32_MIN,
+	   "the lowest negative key");
 	ok(ipcu_name_key("q", &key) == IPCU_OK && key == ipcu_name_derive(geteuid(), "q", 0),
 	   "a name is the caller's");
 	is_result(ipcu_name_key("id:5", &key), IPCU_USAGE, "an identifier has none");
@@ -53,7 +57,7 @@ static void malformed(void)
 {
 	static const char *const bad[] = {
 		"",	 "/q",	 "root/", "a:b",  "a b",   "-x",     ".x",
-		"a/b/c", "\x80", "a\nb",  "key:", "key:0", "key:-1", "key:0x1ffffffff",
+		"a/b/c", "\x80", "a\nb",  "key:", "key:0", "key:-0", "key:-2147483649", "key:-0x1", "key:0x1ffffffff",
 		"id:-1", "id:x", "ftok:"
 	};
 	char longer[6000];
