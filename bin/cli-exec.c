@@ -16,6 +16,8 @@
 
 #include "cli-exec.h"
 
+#define SHELL "/bin/sh"
+
 char **cli_split_command(int *argc, char **argv)
 {
 	for (int i = 1; i < *argc; i++)
@@ -30,6 +32,31 @@ char **cli_split_command(int *argc, char **argv)
 static int status_of_errno(int errnum)
 {
 	return errnum == ENOENT || errnum == ENOTDIR ? CLI_NOT_FOUND : CLI_CANNOT_RUN;
+}
+
+/* True if ERRNUM means that there is no room for one more process or pipe, whatever COMMAND is. */
+static bool is_limit(int errnum)
+{
+	return errnum == EAGAIN || errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE;
+}
+
+/* The status after a process could not be started, with ERRNUM in errno. */
+static int not_started(int errnum)
+{
+	errno = errnum;
+	return is_limit(errnum) ? IPCU_LIMIT : status_of_errno(errnum);
+}
+
+int cli_cannot_run(const struct cli_options *options, const char *command, int status)
+{
+	const char *hint = NULL;
+
+	if (status == IPCU_LIMIT && errno == EAGAIN)
+		hint = "ulimit -u, kernel.threads-max or pids.max of the control group is reached";
+	else if (status == IPCU_LIMIT && errno == EMFILE)
+		hint = "ulimit -n is reached";
+	cli_complain(options, command, hint, "cannot run it: %s", strerror(errno));
+	return status;
 }
 
 static bool executable(const char *path)
@@ -52,8 +79,11 @@ int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 	int errnum = ENOENT;
 
 	path[0] = '\0';
-	if (strchr(command, '/'))
+	if (strchr(command, '/')) {
+		if (strlen(command) < CLI_PATH_MAX)
+			strcpy(path, command);
 		return executable(command) ? 0 : status_of_errno(errno);
+	}
 	/* Without a PATH there is the system's own, for execvp(3) too. */
 	if (!directory && confstr(_CS_PATH, usual, sizeof(usual)) - 1 < sizeof(usual))
 		directory = usual;
@@ -76,12 +106,50 @@ int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 	return status_of_errno(errnum);
 }
 
+/*
+ * The words with which sh runs COMMAND, a script without #! at PATH; NULL without memory. Shells and glibc's execvp(3)
+ * run such a script; posix_spawn(3) and musl's execvp(3) do not.
+ */
+static char **as_script(char *const command[], const char *path)
+{
+	size_t count = 0;
+	char **words;
+
+	while (command[count])
+		count++;
+	words = calloc(count + 2, sizeof(*words));
+	if (!words)
+		return NULL;
+	words[0] = (char *)"sh";
+	words[1] = (char *)path;
+	for (size_t i = 1; i < count; i++)
+		words[i + 1] = command[i];
+	return words;
+}
+
+/* Become COMMAND, which is at PATH. Returns only if that fails, with errno. */
+static void execute(char *const command[], const char *path)
+{
+	char **script;
+
+	execv(path, command);
+	if (errno != ENOEXEC)
+		return;
+	script = as_script(command, path);
+	if (script)
+		execv(SHELL, script);
+	free(script);
+	errno = ENOEXEC;
+}
+
 int cli_become(char *const command[], const char *path)
 {
+	errno = ENOENT;
 	if (path[0])
-		execv(path, command);
-	/* Not found by a path, a script without #!, or gone from there meanwhile. */
-	execvp(command[0], command);
+		execute(command, path);
+	/* Removed since it was found, or a path that is too long to be noted. */
+	if (errno == ENOENT)
+		execvp(command[0], command);
 	return status_of_errno(errno);
 }
 
@@ -134,31 +202,48 @@ static int wait_for(pid_t pid)
 	return WIFSIGNALED(status) ? CLI_BY_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int cli_run(char *const command[], const void *input, size_t size, bool *started)
+/* Start COMMAND, which is at PATH, with the descriptor INPUT as its stdin; 0 or an errno. */
+static int spawn(pid_t *pid, char *const command[], const char *path, int input)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
-	int ends[2], errnum;
-	pid_t pid;
+	char **script = NULL;
+	int errnum;
 
-	*started = false;
-	keep_statuses();
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return CLI_CANNOT_RUN;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	default_signals(&attributes);
 	/* Without memory for this it would read our stdin in place of the message. */
-	errnum = posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
+	errnum = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
 	if (!errnum)
-		errnum = posix_spawnp(&pid, command[0], &actions, &attributes, command, environ);
+		errnum = posix_spawn(pid, path, &actions, &attributes, command, environ);
+	if (errnum == ENOEXEC)
+		script = as_script(command, path);
+	if (script)
+		errnum = posix_spawn(pid, SHELL, &actions, &attributes, script, environ);
+	free(script);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
+	return errnum;
+}
+
+int cli_run(char *const command[], const void *input, size_t size, bool *started)
+{
+	char path[CLI_PATH_MAX];
+	int ends[2], errnum, status = cli_find_command(command[0], path);
+	pid_t pid;
+
+	*started = false;
+	if (status)
+		return status;
+	keep_statuses();
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return not_started(errno);
+	errnum = spawn(&pid, command, path[0] ? path : command[0], ends[0]);
 	close(ends[0]);
 	if (errnum) {
 		close(ends[1]);
-		errno = errnum;
-		return status_of_errno(errnum);
+		return not_started(errnum);
 	}
 	*started = true;
 	feed(ends[1], input, size);
@@ -167,14 +252,14 @@ int cli_run(char *const command[], const void *input, size_t size, bool *started
 }
 
 /* In the child: never returns; what kept it from running goes into the pipe. */
-static void become(char *const command[], pid_t parent, int report)
+static void become(char *const command[], const char *path, pid_t parent, int report)
 {
 	int errnum;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent) /* it was gone before we asked */
 		_exit(CLI_CANNOT_RUN);
-	execvp(command[0], command);
+	cli_become(command, path);
 	errnum = errno;
 	while (write(report, &errnum, sizeof(errnum)) < 0 && errno == EINTR)
 		;
@@ -183,21 +268,26 @@ static void become(char *const command[], pid_t parent, int report)
 
 int cli_run_bound(char *const command[], bool *started)
 {
-	int ends[2], errnum = 0;
+	char path[CLI_PATH_MAX];
+	int ends[2], errnum = 0, status = cli_find_command(command[0], path);
 	pid_t parent = getpid(), pid;
 	ssize_t got;
 
 	*started = false;
+	if (status)
+		return status;
 	keep_statuses();
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return CLI_CANNOT_RUN;
+		return not_started(errno);
 	pid = fork();
 	if (pid == 0)
-		become(command, parent, ends[1]);
+		become(command, path, parent, ends[1]);
+	if (pid < 0)
+		errnum = errno;
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
-		return CLI_CANNOT_RUN;
+		return not_started(errnum);
 	}
 	do
 		got = read(ends[0], &errnum, sizeof(errnum));

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli-start.h"
+
 enum { CLI_CANNOT_RUN = 126, CLI_NOT_FOUND = 127, CLI_BY_SIGNAL = 128 };
 
 /*
@@ -23,15 +25,21 @@ char **cli_split_command(int *argc, char **argv);
 #define CLI_PATH_MAX 4096
 int cli_find_command(const char *command, char path[CLI_PATH_MAX]);
 
+/* Report that COMMAND could not be started, with the reason from errno. Returns STATUS. */
+int cli_cannot_run(const struct cli_options *options, const char *command, int status);
+
 /*
+ * The calls below start COMMAND in the same way: sh runs a script without a #! line.
+ *
  * Become COMMAND, which was found at PATH: to search for it again costs a failing execve(2) for
- * each directory. Returns only if it cannot be: 126 or 127 with errno.
+ * each directory. Returns only if that fails: 126 or 127 with errno.
  */
 int cli_become(char *const command[], const char *path);
 
 /*
  * Run COMMAND with SIZE bytes at INPUT on its stdin, wait for it, and return its
- * exit status (128+N: ended by signal N). *STARTED false: it did not start, errno says why.
+ * exit status (128+N: ended by signal N). If it could not be started, *STARTED is false, errno holds the reason,
+ * and the status is 126, 127, or IPCU_LIMIT if there is no room for one more process.
  */
 int cli_run(char *const command[], const void *input, size_t size, bool *started);
 

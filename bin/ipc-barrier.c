@@ -107,8 +107,7 @@ static enum ipcu_result act(void *context)
 
 	options->command_status = cli_run_bound(options->command, &started);
 	if (!started)
-		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
-			     strerror(errno));
+		cli_cannot_run(&options->common, options->command[0], options->command_status);
 	return options->command_status ? IPCU_BROKEN : IPCU_OK;
 }
 
@@ -209,11 +208,8 @@ static int run(int argc, char **argv, const struct argp *argp, struct options *o
 
 	if (status || options->common.finished)
 		return status;
-	if (options->command && (status = cli_find_command(options->command[0], NULL))) {
-		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
-			     strerror(errno));
-		return status;
-	}
+	if (options->command && (status = cli_find_command(options->command[0], NULL)))
+		return cli_cannot_run(&options->common, options->command[0], status);
 	result =
 		ipcu_barrier_open(&barrier, options->name, options->parties, &options->common.open);
 	if (result != IPCU_OK)

@@ -261,16 +261,11 @@ enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 
 /* ---- run ---------------------------------------------------------------- */
 
-static int cannot_run(const struct sem_options *options, int status)
-{
-	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
-		     strerror(errno));
-	return status;
-}
-
 int sem_become(const struct sem_options *options, const char *path)
 {
-	return cannot_run(options, cli_become(options->command, path));
+	int status = cli_become(options->command, path);
+
+	return cli_cannot_run(&options->common, options->command[0], status);
 }
 
 static const struct argp_option run_table[] = {
@@ -321,7 +316,7 @@ int sem_run(int argc, char **argv)
 	/* A command that is not there need not wait for its turn to say so. */
 	status = cli_find_command(options.command[0], path);
 	if (status)
-		return cannot_run(&options, status);
+		return cli_cannot_run(&options.common, options.command[0], status);
 	deadline = cli_deadline(&options.common, &storage);
 	status = sem_open(&sem, &options);
 	if (status || !sem)

@@ -404,9 +404,7 @@ static int do_lock(ipcu_shm *shm, struct shm_options *options)
 		/* This very process is the holder: whatever ends COMMAND gives the lock back. */
 		status = cli_become(options->command, path);
 	}
-	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
-		     strerror(errno));
-	return status;
+	return cli_cannot_run(&options->common, options->command[0], status);
 }
 
 #define VERB(function, table, words_doc, doc, children, perform, ...)                        \

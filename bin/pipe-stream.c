@@ -20,6 +20,7 @@
 
 #include "cli-interrupt.h"
 #include "cli-output.h"
+#include "error.h"
 #include "pipe-stream.h"
 
 #ifndef sigev_notify_thread_id
@@ -190,7 +191,8 @@ static bool both_ways(struct stream *stream)
 	int error = pthread_create(&thread, NULL, other_direction, stream);
 
 	if (error)
-		return fail_io(stream, "pthread_create", error);
+		return fail(stream,
+			    ipcu_fail_call("pthread_create", error, "cannot move both directions"));
 	to_stdout(stream);
 	pthread_join(thread, NULL);
 	return !stopped(stream);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli-exec.h"
 #include "cli-interrupt.h"
@@ -31,17 +30,25 @@ static int run_for(const struct recv_queues *from, size_t which, const struct ip
 		   bool *started)
 {
 	const struct recv_options *options = from->options;
-	int status = CLI_CANNOT_RUN;
+	int status = IPCU_LIMIT; /* no memory for the environment */
 
 	*started = false;
 	if (set_environment(options->names[which], message))
 		status = cli_run(options->command, message->body, message->size, started);
 	if (*started)
 		return status;
-	cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
-		     strerror(errno));
+	cli_cannot_run(&options->common, options->command[0], status);
 	recv_put_back(from, which, message->type, message->body, message->size);
 	return status;
+}
+
+/* The message is consumed, and more may wait: the user must learn why the run ended. */
+static void stopped(const struct recv_options *options, uint64_t done, int status)
+{
+	cli_complain(
+		&options->common, options->command[0], NULL,
+		"exited with status %d for message %llu; stopping because --keep-going is not given",
+		status, (unsigned long long)done);
 }
 
 int recv_commands(const struct recv_queues *from)
@@ -52,11 +59,8 @@ int recv_commands(const struct recv_queues *from)
 	uint64_t done = 0, limit;
 	bool started = true;
 
-	if (status) {
-		cli_complain(&options->common, options->command[0], NULL, "cannot run it: %s",
-			     strerror(errno));
-		return status;
-	}
+	if (status)
+		return cli_cannot_run(&options->common, options->command[0], status);
 	status = recv_limit(from, &limit);
 	if (status)
 		return status;
@@ -80,8 +84,11 @@ int recv_commands(const struct recv_queues *from)
 		status = run_for(from, which, &message, &started);
 		first_failure = first_failure ? first_failure : status;
 		done++;
-		if (status && !options->keep_going)
+		if (status && !options->keep_going) {
+			if (started)
+				stopped(options, done, status);
 			break;
+		}
 	}
 	ipcu_message_clear(&message);
 	return first_failure;

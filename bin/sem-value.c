@@ -322,8 +322,7 @@ int sem_op(int argc, char **argv)
 				    parse_op(options.words[i], &ops[i - 1]));
 	/* A command that is not there must not find everything done. */
 	if (!status && options.command && (status = cli_find_command(options.command[0], path)))
-		cli_complain(&options.common, options.command[0], NULL, "cannot run it: %s",
-			     strerror(errno));
+		cli_cannot_run(&options.common, options.command[0], status);
 	if (!status)
 		status = operate(&options, ops, (size_t)options.word_count - 1, path);
 	free(ops);

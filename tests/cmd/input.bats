@@ -63,3 +63,57 @@ fails_and_hints() {
 	fails 2 ipc-send key:-2147483649 x
 	fails 2 ipc-send key:-0 x
 }
+
+@test "every command runs a script without a #! line" {
+	printf 'echo "script $1 $(cat)"\n' >"$TMP/script"
+	chmod +x "$TMP/script"
+	local PATH="$TMP:$PATH"
+	ipc-send q1 one two
+	[ "$(ipc-recv q1 -- "$TMP/script" a)" = "script a one" ]
+	[ "$(ipc-recv q1 -- script a)" = "script a two" ]
+	[ "$(ipc-sem run m -- "$TMP/script" b <<<x)" = "script b x" ]
+	[ "$(ipc-sem run m -- script b <<<x)" = "script b x" ]
+	ipc-shm create s1 8
+	[ "$(ipc-shm lock s1 -- script c <<<x)" = "script c x" ]
+	[ "$(ipc-barrier wait b 1 -- script d <<<x)" = $'script d x\n0' ]
+	ipc-sem create --create key:0x7005
+	[ "$(ipc-sem op key:0x7005 0:-1 -- script e <<<x)" = "script e x" ]
+	ipc-rm key:0x7005
+}
+
+@test "ipc-recv reports in one line that a failing COMMAND ended the run" {
+	ipc-send q1 a b c
+	fails 7 ipc-recv -a q1 -- sh -c 'read -r m; [ "$m" = a ] || exit 7'
+	[ "$stderr" = "ipc-recv: sh: exited with status 7 for message 2; stopping because --keep-going is not given" ]
+	[ "$(ipc-recv -a q1)" = c ]
+	ipc-send q1 a
+	fails 7 ipc-recv -q q1 -- sh -c 'exit 7'
+	[ -z "$stderr" ]
+	ipc-send q1 a
+	fails 7 ipc-recv --keep-going q1 -- sh -c 'exit 7'
+	[ -z "$stderr" ]
+}
+
+# Run a command in which each of the given system calls fails with ERRNO: failing ERRNO CALL,CALL COMMAND...
+failing() {
+	local errno=$1 calls=$2
+	shift 2
+	timeout "$DEADLINE" strace -f -o "$TMP/trace" -e "trace=$calls" -e "inject=$calls:error=$errno" "$@"
+}
+
+@test "a process or thread that cannot be created is status 5 with a message" {
+	need strace
+	commands_are_32_bit && skip "strace names the calls of 64 bits"
+	local start=?clone,?clone3,?fork,?vfork
+	ipc-send q1 x
+	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-recv q1 -- true
+	[ "$(ipc-recv -n q1)" = x ]
+	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-recv -t 1m q1 q2
+	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-sem acquire m -P $$
+	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-barrier wait b 1 -- true
+	background ipc-pipe connect p </dev/null >/dev/null
+	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-pipe connect p </dev/null
+	fails 5 failing ENOMEM $start ipc-sem acquire m -P $$
+	[[ $stderr == *"not enough memory"* ]]
+	fails 5 failing ENOMEM $start ipc-barrier wait b2 1 -- true
+}
