@@ -296,6 +296,9 @@ static int examine(struct doctor *doctor)
 		doctor->check = checks[i].name;
 		one = cli_status(&doctor->common, checks[i].name, checks[i].run(doctor));
 		status = one ? one : status;
+		/* Without System V IPC every check would say the same. */
+		if (one && ipcu_last_error()->errnum == ENOSYS)
+			break;
 		if (doctor->common.verbose && !one && checks[i].run != doctor_list)
 			cli_complain(&doctor->common, checks[i].name, NULL, "%zu found",
 				     doctor->findings - before);

@@ -196,6 +196,11 @@ static int list(const struct options *options)
 		result = ipcu_list(options->user, options->all ? IPCU_LIST_ALL : 0, add, &listing);
 	if (result != IPCU_OK)
 		status = cli_status(&options->common, NULL, result);
+	/* An empty list would be a lie: nothing could be looked at. */
+	if (status && ipcu_last_error()->errnum == ENOSYS) {
+		ls_table_discard(listing.table);
+		return status;
+	}
 	result = ls_table_finish(listing.table);
 	return result == IPCU_OK ? status : cli_status(&options->common, NULL, result);
 }

@@ -178,6 +178,12 @@ enum ipcu_result ls_table_finish(struct ls_table *table)
 	return result;
 }
 
+void ls_table_discard(struct ls_table *table)
+{
+	scols_unref_table(table->table);
+	free_table(table);
+}
+
 /* ---- limits ----------------------------------------------------------------- */
 
 static bool add_limit(struct libscols_table *table, const struct ipcu_limit *limit)

@@ -81,6 +81,9 @@ enum ipcu_result ls_table_add(struct ls_table *table, const struct ipcu_info *in
 /* Print and free. IPCU_LIMIT: no memory. */
 enum ipcu_result ls_table_finish(struct ls_table *table);
 
+/* Free without printing. */
+void ls_table_discard(struct ls_table *table);
+
 /* The table of --limits. */
 enum ipcu_result ls_limits(const struct ls_view *view);
 

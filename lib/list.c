@@ -256,16 +256,19 @@ static enum ipcu_result for_all(ipcu_list_fn fn, void *context)
 	static const struct {
 		enum ipcu_family family;
 		enum ipcu_kind kind;
+		char call[8];
 	} all[] = {
-		{ IPCU_FAMILY_QUEUE, IPCU_KIND_QUEUE },
-		{ IPCU_FAMILY_SET, IPCU_KIND_SEMAPHORE },
-		{ IPCU_FAMILY_SEGMENT, IPCU_KIND_MEMORY },
+		{ IPCU_FAMILY_QUEUE, IPCU_KIND_QUEUE, "msgctl" },
+		{ IPCU_FAMILY_SET, IPCU_KIND_SEMAPHORE, "semctl" },
+		{ IPCU_FAMILY_SEGMENT, IPCU_KIND_MEMORY, "shmctl" },
 	};
 	enum ipcu_result result = IPCU_OK;
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		int last = highest(all[i].family);
 
+		if (last < 0)
+			return ipcu_fail_call(all[i].call, errno, "cannot list objects");
 		for (int slot = 0; slot <= last && result == IPCU_OK; slot++) {
 			struct ipcu_info info = { .kind = all[i].kind };
 			int id = id_in_slot(all[i].family, slot);
@@ -345,7 +348,7 @@ enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, vo
 	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
 						IPCU_KIND_MEMORY };
 	enum ipcu_result result = IPCU_OK;
-	int found = 0;
+	int found = 0, errnum = 0;
 
 	for (int family = IPCU_FAMILY_QUEUE; family <= IPCU_FAMILY_SEGMENT && result == IPCU_OK;
 	     family++) {
@@ -354,12 +357,16 @@ enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, vo
 				 ? name->id
 				 : ipcu_family_get((enum ipcu_family)family, name->key);
 
-		if (id < 0 || !fill(&info, (enum ipcu_family)family, id))
+		if (id < 0 || !fill(&info, (enum ipcu_family)family, id)) {
+			errnum = errno == ENOSYS ? ENOSYS : errnum;
 			continue;
+		}
 		found++;
 		ipcu_recognise(&info, (enum ipcu_family)family);
 		result = fn(&info, context);
 	}
+	if (result == IPCU_OK && !found && errnum)
+		return ipcu_fail_call("", errnum, "cannot list objects");
 	return result == IPCU_OK && !found ? ipcu_fail(IPCU_NOT_FOUND, "no such object") : result;
 }
 

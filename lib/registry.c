@@ -52,8 +52,9 @@ static bool trusted(const struct shmid_ds *state, uid_t owner)
 }
 
 /*
- * The identifier of OWNER's registry, or -1. FREE_KEY is the first of its keys
- * that nobody has, 0 if others hold all; SQUATTER is who holds the first taken one.
+ * The identifier of OWNER's registry, or -1 with errno: 0 if there is none, otherwise why the kernel refused to look.
+ * FREE_KEY is the first of its keys that no segment has, 0 if other users' segments have all; SQUATTER is the creator
+ * of the first one.
  */
 static int find_segment(uid_t owner, key_t *free_key, uid_t *squatter)
 {
@@ -69,6 +70,8 @@ static int find_segment(uid_t owner, key_t *free_key, uid_t *squatter)
 				*free_key = key;
 			continue; /* a squatter on it may have gone since: look on */
 		}
+		if (id < 0 && errno != EACCES)
+			return -1;
 		if (id < 0 || ipcu_stat_segment(id, &state) < 0)
 			continue; /* not readable by us: not a registry */
 		if (trusted(&state, owner))
@@ -76,7 +79,17 @@ static int find_segment(uid_t owner, key_t *free_key, uid_t *squatter)
 		if (*squatter == owner)
 			*squatter = state.shm_perm.cuid;
 	}
+	errno = 0;
 	return -1;
+}
+
+static enum ipcu_result cannot_find(int errnum)
+{
+	/* The meaning of this one in hints.c is that of a creation: the size is too large. */
+	if (errnum == EINVAL)
+		return ipcu_fail(IPCU_SYSTEM,
+				 "cannot look up the registry of names: shmget: Invalid argument");
+	return ipcu_fail_call("shmget", errnum, "cannot look up the registry of names");
 }
 
 bool ipcu_registry_is_marked(uid_t owner, unsigned mark)
@@ -147,7 +160,7 @@ enum ipcu_result ipcu_registry_open(struct ipcu_registry *registry, uid_t owner)
 		return result;
 	registry->id = find_segment(owner, &free_key, &squatter);
 	if (registry->id < 0)
-		return IPCU_OK;
+		return errno ? cannot_find(errno) : IPCU_OK;
 	result = attach(registry, false, false);
 	return result == IPCU_NOT_FOUND ? IPCU_OK : result;
 }
@@ -192,6 +205,8 @@ static enum ipcu_result create(uid_t owner)
 		return result;
 	if (find_segment(owner, &key, &squatter) >= 0)
 		return IPCU_OK;
+	if (errno)
+		return cannot_find(errno);
 	if (!key) {
 		ipcu_fail(
 			IPCU_CONFLICT,
@@ -272,6 +287,8 @@ static enum ipcu_result open_once(struct ipcu_registry *registry, enum absent ab
 
 	registry->id = find_segment(registry->owner, &free_key, &squatter);
 	if (registry->id < 0) {
+		if (errno)
+			return cannot_find(errno);
 		if (absent == ABSENT_FAIL)
 			return ipcu_fail(IPCU_NOT_FOUND, "no such object");
 		if (absent == ABSENT_LOCK)

@@ -117,3 +117,59 @@ failing() {
 	[[ $stderr == *"not enough memory"* ]]
 	fails 5 failing ENOMEM $start ipc-barrier wait b2 1 -- true
 }
+
+@test "each errno of the calls that look an object up has its own message" {
+	need strace
+	commands_are_32_bit && skip "strace names the calls of 64 bits"
+	local get=msgget,semget,shmget
+	fails 4 failing EPERM $get ipc-send q1 x
+	[[ $stderr == *"registry of names: Operation not permitted"*"hint: a sandbox (seccomp)"* ]]
+	fails 5 failing ENOMEM $get ipc-send q1 x
+	[[ $stderr == *"registry of names: not enough memory"* ]]
+	fails 8 failing EINVAL $get ipc-send q1 x
+	[[ $stderr == *"registry of names: shmget: Invalid argument"* ]]
+	fails 8 failing ENOSYS $get ipc-send q1 x
+	[[ $stderr == *"registry of names: this kernel has no System V IPC"* ]]
+	local errno
+	for errno in EPERM ENOMEM EINVAL ENOSYS; do
+		failing $errno $get ipc-recv -n q1 2>"$TMP/err" && false
+		run cat "$TMP/err"
+		[[ $output != *"must be removed"* ]]
+	done
+}
+
+@test "on a kernel without System V IPC every command says so in one line" {
+	need strace
+	commands_are_32_bit && skip "strace names the calls of 64 bits"
+	local all=msgget,semget,shmget,msgctl,semctl,shmctl,msgsnd,msgrcv,semop,semtimedop,shmat,shmdt command
+	while read -r command; do
+		# shellcheck disable=SC2086 # words
+		fails 8 failing ENOSYS $all $command
+		[ "$(grep -c "this kernel has no System V IPC" <<<"$stderr")" = 1 ]
+		[ "$(grep -vc ^hint: <<<"$stderr")" = 1 ]
+		[[ -z $output || $command == ipc-doctor* ]]
+	done <<-'END'
+		ipc-send q1 x
+		ipc-recv -n q1
+		ipc-sem run m -- true
+		ipc-sem get key:5
+		ipc-barrier wait b 1
+		ipc-event set e
+		ipc-shm get s
+		ipc-shm add -T u8 s 1
+		ipc-pipe write p
+		ipc-ls
+		ipc-ls -a
+		ipc-ls q1
+		ipc-ls key:5
+		ipc-ls id:5
+		ipc-ls -J
+		ipc-ls -J q1
+		ipc-ls -l
+		ipc-rm q1
+		ipc-rm key:5
+		ipc-rm -a -f
+		ipc-rm --stale
+		ipc-doctor --interval=0
+	END
+}
