@@ -38,6 +38,7 @@ int cli_parse_as(const struct argp *argp, const char *name, const char *command,
 				  ipcu_fail_call("malloc", ENOMEM, "cannot read the command line"));
 	if (failed) /* which was said */
 		return IPCU_USAGE;
+	options->open.found_mode = &options->found_mode;
 	options->open.deadline = cli_deadline(options, &options->opened_by);
 	if (!options->namespace_of || options->finished)
 		return IPCU_OK;
@@ -127,6 +128,16 @@ void cli_complain(const struct cli_options *options, const char *name, const cha
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	say(options, name, message, hint);
+}
+
+/* A warning and not an error: scripts give --mode with each command, and only the first one creates. */
+void cli_opened(const struct cli_options *options, const char *name)
+{
+	if (options->open.mode && options->open.mode != options->found_mode)
+		cli_complain(options, name,
+			     "--mode applies only to an object that the command creates",
+			     "it already exists with mode %03o, not %03o",
+			     (unsigned)options->found_mode, (unsigned)options->open.mode);
 }
 
 int cli_not_now(const struct cli_options *options)

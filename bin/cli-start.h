@@ -13,6 +13,7 @@
 struct cli_options {
 	const char *command;	   /* "ipc-send" */
 	struct ipcu_open open;	   /* -m, --create, --no-create */
+	mode_t found_mode;	   /* what open.found_mode points to */
 	bool waits;		   /* a timeout was given */
 	int64_t timeout;	   /* nanoseconds, or IPCU_FOREVER */
 	struct timespec opened_by; /* what open.deadline points to */
@@ -56,6 +57,9 @@ void cli_complain(const struct cli_options *options, const char *name, const cha
  * IPCU_OK. "Not now" is an answer, not an error: it is said only with -v.
  */
 int cli_status(const struct cli_options *options, const char *name, enum ipcu_result result);
+
+/* After an open by options->open: warn if NAME already existed with a mode that differs from --mode. */
+void cli_opened(const struct cli_options *options, const char *name);
 
 /* The status for "not now": 1, or what -E says. */
 int cli_not_now(const struct cli_options *options);

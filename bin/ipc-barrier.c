@@ -214,6 +214,7 @@ static int run(int argc, char **argv, const struct argp *argp, struct options *o
 		ipcu_barrier_open(&barrier, options->name, options->parties, &options->common.open);
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->name, result);
+	cli_opened(&options->common, options->name);
 	status = verb(barrier, options);
 	ipcu_barrier_close(barrier);
 	return status;

@@ -77,6 +77,7 @@ static int run(int argc, char **argv, const struct argp_child *children, const c
 	result = ipcu_event_open(&event, options.name, &options.common.open);
 	if (result != IPCU_OK)
 		return cli_status(&options.common, options.name, result);
+	cli_opened(&options.common, options.name);
 	status = cli_status(&options.common, options.name, verb(event, &options));
 	ipcu_event_close(event);
 	return status;

@@ -81,6 +81,7 @@ static int stream(const struct options *options, enum ipcu_pipe_end end)
 					&options->common.open, deadline);
 	while (again(result));
 	if (result == IPCU_OK) {
+		cli_opened(&options->common, options->name);
 		do
 			result = ipcu_pipe_meet(pipe, deadline);
 		while (again(result));

@@ -24,7 +24,7 @@ static const struct argp_option table[] = {
 	{ "count", 'c', "N", 0, "N messages instead of one", 1 },
 	{ "follow", 'f', NULL, 0, "until a signal comes or stdout's reader is gone", 1 },
 	{ "all", 'a', NULL, 0, "all that is there now, without waiting", 1 },
-	{ "peek", 'p', NULL, 0, "show without taking", 1 },
+	{ "peek", 'p', NULL, 0, "show without taking or creating; wait only with --timeout", 1 },
 	{ "type", 'T', "N", 0, "only messages of type N", 1 },
 	{ "max-type", CLI_MAX_TYPE, "N", 0, "the lowest type first, none above N", 1 },
 	{ "not-type", CLI_NOT_TYPE, "N", 0, "any type but N", 1 },
@@ -68,6 +68,8 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 		wrong = "only one of --count, --follow and --all can be given";
 	else if (options->peek && (options->follow || options->count > 0 || options->command))
 		wrong = "--peek goes with --all, not with --count, --follow or a COMMAND";
+	else if (options->peek && options->common.open.create == IPCU_CREATE_ALWAYS)
+		wrong = "--peek creates no queue: --create does not go with it";
 	else if (options->common.json && options->format.style == RECV_FORMAT)
 		wrong = "only one of --json and --format can be given";
 	else if (options->raw && options->format.end)
@@ -83,6 +85,13 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 	}
 	if (options->count == 0)
 		options->count = options->follow || options->all ? UINT64_MAX : 1;
+	if (options->peek) {
+		/* Looking changes nothing, and returns what is known now unless a timeout is given. */
+		options->common.open.create = IPCU_CREATE_NEVER;
+		if (!options->common.waits)
+			options->common.timeout = 0;
+		options->common.waits = true;
+	}
 	if (options->common.json)
 		options->format.style = RECV_JSON;
 	/* A format ends with what it says, unless -0 says more. */
@@ -346,6 +355,8 @@ int ipc_recv(int argc, char **argv)
 		status = cli_status(&options.common, options.names[opened],
 				    ipcu_queue_open(&from.queues[opened], options.names[opened],
 						    &options.common.open));
+		if (!status)
+			cli_opened(&options.common, options.names[opened]);
 		opened += !status;
 	}
 	if (!status && !options.common.finished)

@@ -206,6 +206,8 @@ int sem_open(ipcu_sem **sem, const struct sem_options *options)
 		if (result != IPCU_OK)
 			ipcu_sem_close(*sem);
 	}
+	if (result == IPCU_OK)
+		cli_opened(&options->common, options->words[0]);
 	return cli_status(&options->common, options->words[0], result);
 }
 

@@ -164,6 +164,7 @@ int ipc_send(int argc, char **argv)
 	result = ipcu_queue_open(&queue, options.name, &options.common.open);
 	if (result != IPCU_OK)
 		return cli_status(&options.common, options.name, result);
+	cli_opened(&options.common, options.name);
 	if (options.message_count > 0) {
 		status = send_arguments(queue, &options);
 	} else {

@@ -239,6 +239,7 @@ static int open_and(const struct ipcu_shm_layout *layout, struct shm_options *op
 			ipcu_hint("ipc-shm create and load make one");
 		return cli_status(&options->common, options->name, result);
 	}
+	cli_opened(&options->common, options->name);
 	status = verb(shm, options);
 	ipcu_shm_close(shm);
 	return status;
@@ -337,12 +338,32 @@ static int shm_create(int argc, char **argv)
 	return status;
 }
 
+static void put_lock(struct cli_buffer *out, const struct ipcu_shm_info *info)
+{
+	char text[192], command[128];
+
+	if (!info->locked_by)
+		return;
+	if (info->locked_by == IPCU_PID_UNKNOWN) {
+		snprintf(text, sizeof(text),
+			 "locked: unknown process of another PID namespace, %u waiting\n",
+			 info->lock_waiting);
+	} else {
+		ipcu_process_command(info->locked_by, command, sizeof(command));
+		snprintf(text, sizeof(text), "locked: process %d (", (int)info->locked_by);
+		cli_put_text(out, text);
+		cli_put_safe_text(out, command);
+		snprintf(text, sizeof(text), "), %u waiting\n", info->lock_waiting);
+	}
+	cli_put_text(out, text);
+}
+
 static int do_status(ipcu_shm *shm, struct shm_options *options)
 {
 	struct cli_buffer out = { 0 };
 	struct ipcu_shm_info info;
 	enum ipcu_result result = ipcu_shm_status(shm, &info);
-	char text[160], command[128];
+	char text[160], holder[16];
 
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->name, result);
@@ -354,9 +375,10 @@ static int do_status(ipcu_shm *shm, struct shm_options *options)
 			 (unsigned long long)info.size, ipcu_type_name(info.type),
 			 (unsigned long long)info.count, (unsigned long long)info.attached);
 		cli_put_text(&out, text);
-		snprintf(command, sizeof(command), "%d", (int)info.locked_by);
-		snprintf(text, sizeof(text), "\"locked_by\":%s,\"waiting\":%u}\n",
-			 info.locked_by ? command : "null", info.lock_waiting);
+		snprintf(holder, sizeof(holder), "%d", (int)info.locked_by);
+		snprintf(text, sizeof(text), "\"locked_by\":%s,\"waiting\":%u,\"locked\":%s}\n",
+			 info.locked_by > 0 ? holder : "null", info.lock_waiting,
+			 info.locked_by ? "true" : "false");
 		cli_put_text(&out, text);
 	} else {
 		snprintf(text, sizeof(text), "%llu bytes", (unsigned long long)info.size);
@@ -370,14 +392,7 @@ static int do_status(ipcu_shm *shm, struct shm_options *options)
 		snprintf(text, sizeof(text), ", attached %llu %s\n",
 			 (unsigned long long)info.attached, info.attached == 1 ? "time" : "times");
 		cli_put_text(&out, text);
-		if (info.locked_by) {
-			ipcu_process_command(info.locked_by, command, sizeof(command));
-			snprintf(text, sizeof(text), "locked: process %d (", (int)info.locked_by);
-			cli_put_text(&out, text);
-			cli_put_safe_text(&out, command);
-			snprintf(text, sizeof(text), "), %u waiting\n", info.lock_waiting);
-			cli_put_text(&out, text);
-		}
+		put_lock(&out, &info);
 	}
 	if (!out.failed)
 		fwrite(out.bytes, 1, out.used, stdout);

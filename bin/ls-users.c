@@ -118,7 +118,7 @@ static bool add_lock(const struct ls_users *users, const struct ipcu_info *info,
 		ipcu_shm_lock_holder(info->definition[IPCU_SHM_LOCK], info->creator, &waiting);
 	int set = ipcu_shm_lock_set(info->definition[IPCU_SHM_LOCK], info->creator);
 
-	return (!holder || add(uses, holder, "holds")) &&
+	return (holder <= 0 || add(uses, holder, "holds")) &&
 	       (set < 0 || add_usages(users, IPCU_FAMILY_SET, set, uses));
 }
 

@@ -63,6 +63,7 @@ static int create_or_resize(const struct sem_options *options, const struct time
 		result = sem_open_with(&sem, options, count);
 	if (result != IPCU_OK)
 		return cli_status(&options->common, options->words[0], result);
+	cli_opened(&options->common, options->words[0]);
 	if (options->resize)
 		result = ipcu_sem_status(sem, &info);
 	if (options->resize && result == IPCU_OK && info.count != count) {

@@ -223,6 +223,8 @@ int shm_load(struct shm_options *options)
 	} else {
 		if (result == IPCU_OK)
 			result = ipcu_shm_publish(stage, options->name, &options->common.open);
+		if (result == IPCU_OK)
+			cli_opened(&options->common, options->name);
 		status = cli_status(&options->common, options->name, result);
 	}
 	ipcu_shm_stage_close(stage);

@@ -156,6 +156,7 @@ struct ipcu_open {
 	 * Then IPCU_SYSTEM, with a hint that says who it is.
 	 */
 	const struct timespec *deadline;
+	mode_t *found_mode; /* if not NULL, receives the permission bits of the opened object */
 };
 
 /*
@@ -780,12 +781,14 @@ enum ipcu_result ipcu_shm_lock(ipcu_shm *shm, const struct timespec *deadline);
 /* Give the lock back; nothing happens if this process does not hold it. IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */
 enum ipcu_result ipcu_shm_unlock(ipcu_shm *shm);
 
+#define IPCU_PID_UNKNOWN ((pid_t)-1) /* a process of another PID namespace */
+
 struct ipcu_shm_info {
 	uint64_t size; /* bytes */
 	enum ipcu_type type;
 	uint64_t count;	   /* values, or bytes */
 	uint64_t attached; /* by others than this handle */
-	pid_t locked_by;   /* 0: nobody */
+	pid_t locked_by;   /* 0: not locked; IPCU_PID_UNKNOWN */
 	unsigned lock_waiting;
 };
 /* What it holds, and who uses it. IPCU_OK; IPCU_NOT_FOUND: removed; IPCU_SYSTEM. */

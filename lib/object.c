@@ -531,10 +531,15 @@ enum ipcu_result ipcu_object_open(struct ipcu_object *object, const struct ipcu_
 		how = &defaults;
 	memset(object, 0, sizeof(*object));
 	object->ops = ops;
-	if (name.form != IPCU_NAME_PLAIN)
-		return open_raw(object, &name, how, definition);
-	object->named = true;
-	object->owner = name.owner;
-	strcpy(object->name, name.name);
-	return open_named(object, how, definition);
+	if (name.form == IPCU_NAME_PLAIN) {
+		object->named = true;
+		object->owner = name.owner;
+		strcpy(object->name, name.name);
+		result = open_named(object, how, definition);
+	} else {
+		result = open_raw(object, &name, how, definition);
+	}
+	if (result == IPCU_OK && how->found_mode)
+		*how->found_mode = (mode_t)object->perm.mode & 0777;
+	return result;
 }

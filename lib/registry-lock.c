@@ -127,9 +127,16 @@ void ipcu_registry_give(int id)
 /* The lock is held for microseconds: its holder does not run now. */
 static enum ipcu_result stuck(int id)
 {
-	ipcu_fail(IPCU_SYSTEM,
-		  "the registry of names is locked by process %d, which does not release it",
-		  semctl(id, 0, GETPID));
+	int holder = semctl(id, 0, GETPID);
+
+	if (holder > 0)
+		ipcu_fail(IPCU_SYSTEM,
+			  "the registry of names is locked by process %d, which does not release it",
+			  holder);
+	else
+		ipcu_fail(
+			IPCU_SYSTEM,
+			"the registry of names is locked by a process of another PID namespace, which does not release it");
 	ipcu_hint(
 		"continue that process if it is stopped (kill -CONT), or end it: either releases the lock");
 	return IPCU_SYSTEM;

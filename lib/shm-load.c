@@ -175,6 +175,8 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 		if (!ipcu_object_verify(registry, name, record, &id, &perm))
 			return ipcu_fail_call("shmctl", EIDRM, "cannot replace it");
 		record->id = id;
+		if (how && how->found_mode)
+			*how->found_mode = (mode_t)perm.mode & 0777;
 		return replace(stage, registry, name, record, &perm);
 	}
 	if (how && how->create == IPCU_CREATE_NEVER)
@@ -183,6 +185,8 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 		return IPCU_USAGE;
 	if (result == IPCU_OK)
 		ipcu_object_clear_up(registry, name);
+	if (how && how->found_mode)
+		*how->found_mode = how->mode;
 	return publish_new(stage, registry, name, record, how ? how->mode : 0);
 }
 

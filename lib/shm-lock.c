@@ -170,8 +170,8 @@ pid_t ipcu_shm_lock_holder(uint64_t lock, uid_t owner, unsigned *waiting)
 	holder = semctl(id, SHM_HELD, GETPID);
 	count = semctl(id, SHM_HELD, GETZCNT);
 	*waiting = count > 0 ? (unsigned)count : 0;
-	/* It may be a process of a different PID namespace; the lock is held in any case. */
-	return holder > 0 ? holder : 1;
+	/* The kernel gives 0 for a process of a different PID namespace. */
+	return holder > 0 ? holder : IPCU_PID_UNKNOWN;
 }
 
 /* ---- the lock of an object ------------------------------------------------------ */

@@ -111,8 +111,13 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 
 	if (!holder)
 		return IPCU_OK;
-	ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
-		  (int)holder, waiting);
+	if (holder == IPCU_PID_UNKNOWN)
+		ipcu_fail(IPCU_CONFLICT,
+			  "it is in use: a process of another PID namespace holds its lock, %u wait for it",
+			  waiting);
+	else
+		ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
+			  (int)holder, waiting);
 	ipcu_hint("end the processes that use it, or remove it with -f");
 	return IPCU_CONFLICT;
 }

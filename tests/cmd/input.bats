@@ -173,3 +173,60 @@ failing() {
 		ipc-doctor --interval=0
 	END
 }
+
+@test "--mode that differs from the mode of an existing object is reported" {
+	local command
+	ipc-send q1 x
+	ipc-sem create m
+	ipc-barrier create b 2
+	ipc-event set e
+	ipc-shm create s 8
+	ipc-shm create -T u8 v
+	while read -r command; do
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr $command </dev/null
+		[ "$status" -eq 0 ]
+		[[ $stderr == *": it already exists with mode 600, not 666"*"hint: --mode applies only to"* ]]
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr ${command/ -m 666/ -q -m 666} </dev/null
+		[ -z "$stderr" ]
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr ${command/ -m 666/ -m 600} </dev/null
+		[ -z "$stderr" ]
+	done <<-'END'
+		ipc-send -m 666 q1 x
+		ipc-recv -m 666 q1
+		ipc-sem create -m 666 m
+		ipc-sem run -m 666 m -- true
+		ipc-barrier create -m 666 b 2
+		ipc-event set -m 666 e
+		ipc-shm create -m 666 s 8
+		ipc-shm add -T u8 -m 666 v 1
+		ipc-shm load -m 666 s
+	END
+	ipc-send -m 640 q2 x
+	[ "$(ipc-ls --noheadings -o MODE q2 | tr -d ' ')" = 640 ]
+	run --separate-stderr ipc-send -m 640 q3 x
+	[ -z "$stderr" ]
+	run --separate-stderr ipc-shm load -m 640 s2 </dev/null
+	[ -z "$stderr" ]
+}
+
+@test "--peek creates no queue and waits only with --timeout" {
+	fails 3 ipc-recv -p q1
+	fails 3 ipc-recv -p -t 1m q1
+	fails 3 ipc-recv -p -a q1
+	fails 2 ipc-recv -p --create key:0x7006
+	nothing_created
+	ipc-send q1 x
+	[ "$(ipc-recv -p q1)" = x ]
+	[ "$(ipc-recv q1)" = x ]
+	fails 1 timeout 20 ipc-recv -p q1
+	fails 1 ipc-recv -p -t 10ms q1
+	background ipc-recv -p -t 1m q1 >"$TMP/out"
+	local peeker=$!
+	until_true blocked $peeker
+	ipc-send q1 y
+	finish $peeker
+	[ "$(cat "$TMP/out")" = y ]
+}

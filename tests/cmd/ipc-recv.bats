@@ -151,7 +151,7 @@ load ../helper
 	[ "$(field q1 MESSAGES)" = 2 ]
 	fails 2 ipc-recv -p -f q1
 	ipc-recv -a q1
-	background ipc-recv -p q1 >"$TMP/out"
+	background ipc-recv -p -t 1m q1 >"$TMP/out"
 	local receiver=$!
 	until_true blocked $receiver
 	ipc-send q1 late
@@ -286,6 +286,8 @@ load ../helper
 	[ "$(ipc-recv -p --max-type=9 -F %s q1)" = 0 ]
 	fails 6 ipc-recv -p -T 2 q1
 	[[ $stderr == *"refused: its descriptor is malformed"* ]]
+	ipc-send q2 x
+	ipc-recv q2 >"$TMP/emptied"
 	fails 6 ipc-recv -p -a q1 q2
 	[ "$output" = $'\ngood' ]
 	fails 6 ipc-recv -p -a -T 2 q1

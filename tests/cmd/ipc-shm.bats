@@ -281,7 +281,7 @@ reads() {
 	[ "$(field c KEY)" = "$key" ]
 	[ "$(field c MODE)" = 640 ]
 	ipc-shm load c </dev/null
-	[ "$(ipc-shm status -J c)" = '{"memory":"c","size":0,"type":"bytes","count":0,"attached":0,"locked_by":null,"waiting":0}' ]
+	[ "$(ipc-shm status -J c)" = '{"memory":"c","size":0,"type":"bytes","count":0,"attached":0,"locked_by":null,"waiting":0,"locked":false}' ]
 	[ -z "$(ipc-shm read c)" ]
 	ipc-shm create t -T u16 -c 2
 	fails 7 sh -c 'printf abc | ipc-shm load t'
@@ -517,4 +517,14 @@ is_stopped() {
 		[ "$sum" -ne 1001 ] || [ "$last" = 1001 ]
 		ipc-shm set -i 0 a 7
 	done
+}
+
+@test "a lock holder of another PID namespace is reported as unknown" {
+	unshare --pid --fork --kill-child true || skip "PID namespaces are not allowed here"
+	ipc-shm create m 8
+	background unshare --pid --fork --kill-child ipc-shm lock m -- sleep 1000
+	until_true eval "ipc-shm status m | grep -q '^locked: unknown process of another PID namespace, 0 waiting'"
+	[[ $(ipc-shm status -J m) == *'"locked_by":null,"waiting":0,"locked":true}' ]]
+	fails 7 ipc-rm m
+	[[ $stderr == *"another PID namespace"* ]]
 }
