@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: MIT
 # helper.bash - what the bats tests share. Load it with: load ../helper
 #
-# A test may use any names: teardown removes all that the user has. Objects it makes on
-# keys it must remove by itself. Nothing here waits for a fixed time: until_true polls
+# A test may use any names: teardown removes all that the user has, so that no file runs without tests/ns-run, which
+# gives it an IPC namespace of its own. Objects it makes on keys it must remove by itself. Nothing here waits for a fixed time: until_true polls
 # for what is waited for, with a deadline.
 
 DEADLINE=${DEADLINE:-20} # seconds until anything that should happen must have happened
 
+in_own_namespace() {
+	[ "${IPC_TEST_NAMESPACE-}" = root ] || [ "${IPC_TEST_NAMESPACE-}" = user ]
+}
+
 setup() {
+	if ! in_own_namespace; then
+		echo "run this file with tests/ns-run: it removes every object in its IPC namespace" >&2
+		return 1
+	fi
 	export LC_ALL=C.UTF-8
 	# shellcheck disable=SC2034 # for the tests
 	TMP=$BATS_TEST_TMPDIR
@@ -21,6 +29,7 @@ teardown() {
 			wait "$pid" 2>/dev/null
 		fi
 	done
+	in_own_namespace || return 0
 	ipc-rm --quiet --force --all
 	ipc-rm --quiet --stale --older-than=0
 }
@@ -113,10 +122,6 @@ nonblocking() {
 
 need_root() {
 	[ "$IPC_TEST_NAMESPACE" = root ] || skip "needs root: $1"
-}
-
-need_namespace() {
-	[ "$IPC_TEST_NAMESPACE" != none ] || skip "needs an IPC namespace of its own: $1"
 }
 
 need() {

@@ -12,7 +12,6 @@ cleanup() {
 
 # Remove segments until no registry of names is left: a process may have it attached for a moment.
 forget_names() {
-	need_namespace "removes every unattached segment"
 	until_true no_registry
 }
 

@@ -217,7 +217,6 @@ state_is() {
 }
 
 @test "a set over the kernel's limit exits 5 and names the sysctl" {
-	need_namespace sysctl
 	old=$(sysctl -n kernel.sem)
 	sysctl -qw kernel.sem="40 32000 500 128"
 	run --separate-stderr ipc-barrier create b 100

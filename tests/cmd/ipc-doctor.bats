@@ -38,7 +38,6 @@ sysctl_is() {
 }
 
 @test "nothing is wrong: exit 0 and not a word" {
-	need_namespace "judges the whole namespace"
 	healthy
 	ipc-send q1 x
 	ipc-sem create s1 -c 2
@@ -62,7 +61,6 @@ sysctl_is() {
 	fails 2 ipc-doctor --interval=2d
 	fails 2 ipc-doctor --older-than=-1
 	fails 2 ipc-doctor --peer=0
-	need_namespace "sets a sysctl"
 	sysctl_is shm_rmid_forced 1
 	fails 1 bash -c 'ipc-doctor >/dev/full'
 	[[ $stderr == *"write error"* ]]
@@ -72,7 +70,6 @@ sysctl_is() {
 # ---- the kernel's limits ---------------------------------------------------------
 
 @test "limits that are near full" {
-	need_namespace "sets sysctls"
 	ipc-send q1 x
 	ipc-send q2 x
 	ipc-sem create s1
@@ -115,7 +112,6 @@ sysctl_is() {
 }
 
 @test "a limit that is as high as the kernel allows" {
-	need_namespace "makes many queues"
 	sysctl_is msgmni 32768
 	perl -e 'for (1 .. 26300) { defined msgget(0, 0600) or die $! }'
 	finds MSGMNI "26300 of 32768 queues are used, and more the kernel does not allow"
@@ -126,7 +122,6 @@ sysctl_is() {
 }
 
 @test "limits that are too small for what is to go through" {
-	need_namespace "sets sysctls"
 	ipc-send q1 x
 	sysctl_is msgmax 10
 	finds kernel.msgmax "10 bytes are too few (MSGMAX): at least 64 for the descriptor of a big message"
@@ -157,7 +152,6 @@ sysctl_is() {
 }
 
 @test "a queue that cannot hold one message as large as is allowed" {
-	need_namespace "sets sysctls"
 	sysctl_is msgmnb 4096
 	finds kernel.msgmnb "a new queue holds 4096 bytes, less than one message may have (kernel.msgmax, 8192): who sends one to it waits for ever"
 	mend
@@ -165,7 +159,6 @@ sysctl_is() {
 }
 
 @test "messages that are too big for the queue, in many of the segments there are" {
-	need_namespace "sets sysctls"
 	sysctl_is shmmni 35
 	for _ in 1 2 3; do head -c 10000 /dev/zero | ipc-send -w q1; done
 	healthy
@@ -197,7 +190,6 @@ empty() {
 }
 
 @test "a queue that is nearly full" {
-	need_namespace "judges the whole namespace"
 	local half
 	sysctl_is msgmax 8192 # an earlier test has raised them
 	sysctl_is msgmnb 16384
@@ -221,7 +213,6 @@ empty() {
 }
 
 @test "a queue that only grows" {
-	need_namespace "judges the whole namespace"
 	ipc-send "it's\$q" one
 	background bash -c 'while sleep 0.05; do ipc-send "$0" more || exit; done' "it's\$q"
 	local sender=$!
@@ -247,7 +238,6 @@ empty() {
 }
 
 @test "one message that comes is no growth" {
-	need_namespace "judges the whole namespace"
 	ipc-send q1 x
 	background doctor --interval=2s
 	local pid=$!
@@ -257,7 +247,6 @@ empty() {
 }
 
 @test "a queue that grows while a program takes few of many is no finding" {
-	need_namespace "judges the whole namespace"
 	ipc-send q1 one
 	# One process, so that only the time tells that it has received another one; and that has whole seconds.
 	background ipc-recv -f q1 -- sleep 0.05
@@ -273,7 +262,6 @@ empty() {
 }
 
 @test "looking changes nothing" {
-	need_namespace "compares the whole namespace"
 	ipc-sem create s1
 	ipc-send q1 x
 	# There is no table of holders: use creates it, a look does not.
@@ -374,7 +362,6 @@ settings() {
 }
 
 @test "kernel.shm_rmid_forced" {
-	need_namespace "sets kernel.shm_rmid_forced"
 	sysctl_is shm_rmid_forced 1
 	finds kernel.shm_rmid_forced "it is 1: a segment goes with the last process that has it attached, and so no name can be kept"
 	mend
@@ -385,7 +372,6 @@ settings() {
 # ---- the IPC namespace -----------------------------------------------------------
 
 @test "another IPC namespace than the caller thinks" {
-	need_namespace "makes another one"
 	fails 1 unshare --ipc ipc-doctor --root="$TMP" --peer=$$
 	[[ $output == "IPC namespace: this one ("*") is not that of process $$ ("*"): what is made there is not seen here; fix: nsenter --target $$ --ipc" ]]
 	# The command leads to where it is well.
@@ -424,7 +410,6 @@ differs_from_ours() {
 # ---- what nobody can reach -------------------------------------------------------
 
 @test "names whose objects vanished" {
-	need_namespace "judges the whole namespace"
 	ipc-send q1 x
 	ipc-shm create m1 10
 	ipc-sem create s1
@@ -457,7 +442,6 @@ differs_from_ours() {
 
 @test "a pipe of another user whose ends were killed, as root sees it" {
 	need_root "becomes another user"
-	need_namespace "judges the whole namespace"
 	background as 1000 bash -c 'exec ipc-pipe write -m 600 p' < <(exec sleep 1000 3>&-)
 	local writer
 	until_true ipc-ls 1000/p
@@ -473,7 +457,6 @@ differs_from_ours() {
 }
 
 @test "bodies, tables and half-made things that nobody can reach" {
-	need_namespace "judges the whole namespace"
 	ipc-send q1 x
 	head -c 100000 /dev/zero | ipc-send -w q2
 	local id
@@ -494,7 +477,6 @@ differs_from_ours() {
 }
 
 @test "what a registry that was removed leaves: objects without a listed name, and its lock" {
-	need_namespace "judges the whole namespace"
 	local key registry
 	ipc-sem run s1 -- true
 	ipc-event set e1
@@ -520,7 +502,6 @@ differs_from_ours() {
 }
 
 @test "segments that were removed but stay attached, and those that nobody has" {
-	need_namespace "judges the whole namespace"
 	# What programs do that want no segment to be left behind.
 	background perl -MIPC::SysV=shmat -e '$id = shmget(0, 5000, 0600) // die; shmat($id, undef, 0) // die; shmctl($id, 0, 0) // die; print "$id\n"; close STDOUT; fork and exit(<STDIN> && 0); sleep 1000' >"$TMP/id" < <(until test -e "$TMP/end"; do sleep 0.02; done)
 	local maker=$! user id
@@ -580,7 +561,6 @@ differs_from_ours() {
 }
 
 @test "an object of the caller's own, on its own key, of another program" {
-	need_namespace "judges the whole namespace"
 	local key
 	ipc-barrier create b1 2
 	key=$(field b1 KEY)
@@ -593,7 +573,6 @@ differs_from_ours() {
 }
 
 @test "what a load is just filling is no stranger" {
-	need_namespace "judges the whole namespace"
 	need strace
 	# Killed in the middle is as if it took long, but for the finding that it is.
 	echo x | strace -o /dev/null -e inject=madvise:signal=KILL:when=1 ipc-shm load m || [ $? -eq 137 ]
@@ -607,7 +586,6 @@ differs_from_ours() {
 }
 
 @test "two names of ours that begin with the same key are not strangers" {
-	need_namespace "judges the whole namespace"
 	[ "$(id -u)" = 0 ] || skip "the names are two whose keys are the same for user 0"
 	ipc-send n166015 x
 	ipc-send n246524 x
@@ -623,7 +601,6 @@ stopped() {
 }
 
 @test "holders that are stopped" {
-	need_namespace "judges the whole namespace"
 	ipc-sem create s1 -c 3
 	background ipc-sem run -u 2 s1 -- sleep 1000
 	local holder=$! keeper locker
@@ -665,7 +642,6 @@ locked_by() {
 }
 
 @test "an end of a pipe that is stopped" {
-	need_namespace "judges the whole namespace"
 	background ipc-pipe read p1 >/dev/null
 	local reader=$!
 	background bash -c '{ echo x; sleep 1000; } | exec ipc-pipe write p1'
@@ -683,7 +659,6 @@ at_both_ends() {
 }
 
 @test "who is stopped with the lock of the registry" {
-	need_namespace "locks the registry"
 	ipc-send q1 x
 	background perl -e '$s = semget(unpack("l", pack "L", hex $ARGV[0]), 0, 0) // die; semop($s, pack "s6", 0, 0, 0, 0, 1, 010000) or die; kill STOP => $$; sleep 1000' \
 		"$(ipc-ls -a --noheadings -k semaphore -o KEY | xargs)"
@@ -717,7 +692,6 @@ repairs() {
 }
 
 @test "damage of the registry is found, and mended with --repair" {
-	need_namespace "damages the registry"
 	local registry
 	ipc-send q1 one
 	ipc-send q2 two
@@ -758,7 +732,6 @@ repairs() {
 }
 
 @test "damage of a name or a record: its object is kept" {
-	need_namespace "damages the registry"
 	local registry key
 	ipc-send q1 one
 	ipc-send q1 two
@@ -799,7 +772,6 @@ repairs() {
 }
 
 @test "two entries of one name" {
-	need_namespace "damages the registry"
 	local registry key
 	ipc-send q1 one
 	ipc-send q2 two
@@ -823,7 +795,6 @@ repairs() {
 }
 
 @test "a registry of a newer version is not touched" {
-	need_namespace "damages the registry"
 	local registry
 	ipc-send q1 x
 	registry=$(registry_key)
@@ -869,7 +840,6 @@ repairs() {
 }
 
 @test "the commands for another IPC namespace act there" {
-	need_namespace "makes another one"
 	background unshare --ipc bash -c 'echo 16 >/proc/sys/kernel/msgmni; touch "$0"; exec sleep 1000' "$TMP/ready"
 	local inside=$!
 	until_true test -e "$TMP/ready"
@@ -887,7 +857,6 @@ repairs() {
 }
 
 @test "JSON: a document, and what was repaired is said" {
-	need_namespace "damages the registry"
 	ipc-send 'ü"1' x
 	ipcrm -Q "$(field 'ü"1' KEY)"
 	fails 1 doctor -J

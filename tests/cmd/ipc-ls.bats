@@ -78,7 +78,6 @@ $waiter waits ipc-sem run -u 2 s1 -- true" ]
 }
 
 @test "who uses another program's set, and that nobody knows its holders" {
-	need_namespace "makes a set on a key"
 	perl -e '$s = semget(0x7999, 2, 01600) // die; semop($s, pack "s3", 1, 1, 0) or die'
 	background perl -e '$s = semget(0x7999, 0, 0) // die; semop($s, pack "s3", 0, -1, 0) or die'
 	local more=$!
@@ -96,7 +95,6 @@ $waiter waits ipc-sem run -u 2 s1 -- true" ]
 	ipc-send q1 x
 	ipc-ls --noheadings -o AGE q1 | grep -Eqx ' *[0-9]s'
 	[ "$(ipc-ls -J -o AGE q1 | jq '.objects[0].age < 10')" = true ]
-	need_namespace "makes the record older"
 	local registry made
 	registry=$(ipc-ls -a -k memory --noheadings -o KEY | xargs)
 	# "created" in both records of the first entry: two days, three hours and a minute ago.

@@ -30,7 +30,6 @@ load ../helper
 }
 
 @test "a signal while a big message waits for room leaves nothing behind" {
-	need_namespace "counts all objects"
 	ipc-send -n q1 "$(head -c 8000 /dev/zero | tr '\0' x)" "$(head -c 8000 /dev/zero | tr '\0' x)" \
 		"$(head -c 380 /dev/zero | tr '\0' x)"
 	background ipc-send q1 "$(head -c 20000 /dev/zero | tr '\0' x)"
@@ -89,7 +88,6 @@ load ../helper
 }
 
 @test "the timeout of a send, and another status for not now" {
-	need_namespace "fills a queue"
 	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
 	fails 1 ipc-send -t 50ms q1 more
 	[[ $stderr == *"timed out"* ]]
@@ -110,7 +108,6 @@ load ../helper
 	[ "$stderr" = "ipc-send: q1: sent 1 message, 1 byte" ]
 	fails 0 ipc-send -v -q q1 x
 	[ -z "$stderr" ]
-	need_namespace "makes a queue on a key"
 	touch "$TMP/"$'a\e[31m'
 	fails 0 ipc-send -v --create "ftok:$TMP/"$'a\e[31m' x
 	[[ $stderr == *'/a\x1b[31m: sent 1 message'* ]]
@@ -145,7 +142,6 @@ load ../helper
 }
 
 @test "a signal while arguments wait for room: how many were sent is said" {
-	need_namespace "fills a queue"
 	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
 	local count
 	for count in 1 3; do
@@ -196,7 +192,6 @@ load ../helper
 }
 
 @test "one byte more than a message can have is a limit" {
-	need_namespace "needs much memory"
 	fails 5 bash -c "head -c $(((1 << 30) + 1)) /dev/zero | ipc-send -w q1"
 	[[ $stderr == *"over 1073741824 bytes"* ]]
 }

@@ -121,7 +121,6 @@ load ../helper
 }
 
 @test "each limit is named with what raises it" {
-	need_namespace "lowers limits"
 	ipc-send q1 x
 	echo 1 >/proc/sys/kernel/msgmni
 	fails 5 ipc-send q2 x
@@ -201,7 +200,6 @@ load ../helper
 }
 
 @test "kernel.shm_rmid_forced: names cannot be kept, and it is said" {
-	need_namespace "sets kernel.shm_rmid_forced"
 	echo 1 >/proc/sys/kernel/shm_rmid_forced
 	fails 8 ipc-send q1 x
 	[[ $stderr == *"hint: kernel.shm_rmid_forced is 1"* ]]
@@ -254,7 +252,6 @@ load ../helper
 }
 
 @test "a registry of a newer version, or none at all, is refused with what to do" {
-	need_namespace "damages the registry"
 	ipc-send q1 x
 	local registry
 	registry=$(ipc-ls -a -k memory --noheadings -o KEY | xargs)
@@ -354,7 +351,6 @@ injected() {
 }
 
 @test "who is stopped while it makes a name is named, after a moment or when the time is up" {
-	need_namespace "looks for the registry's lock"
 	need perl
 	ipc-send q x
 	lock=$(ipc-ls -a --noheadings -o STATE,ID -k semaphore | sed -n 's/^lock of.* //p')

@@ -6,7 +6,6 @@ load ../helper
 
 # A process in an IPC namespace of its own, $INSIDE, which has run a command there.
 inside() {
-	need_namespace "makes another one"
 	background unshare --ipc bash -c '"$@" && touch "$0" && exec sleep 1000' "$TMP/ready" "$@"
 	INSIDE=$!
 	until_true test -e "$TMP/ready"

@@ -17,7 +17,6 @@ sets() {
 }
 
 @test "what does not go with such a NAME creates nothing" {
-	need_namespace "all sets are counted"
 	local before
 	before=$(sets)
 	fails 2 ipc-sem op new 0:-1
@@ -83,7 +82,6 @@ time.sleep(1000)' "$TMP/thread"
 
 @test "a kernel that allows few operations in one call: 5, and which limit" {
 	need_root sysctl
-	need_namespace sysctl
 	ipc-sem create m; ipc-barrier create b 2; ipc-event set e
 	sysctl -q -w kernel.sem="32000 1024000000 2 32000"
 	fails 5 ipc-sem run m -- true

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 	const char *namespace = getenv("IPC_TEST_NAMESPACE");
 	uint64_t state = (uint64_t)rounds("FUZZ_SEED", 1) * 88172645463325252u;
 
-	if (!namespace || strcmp(namespace, "none") == 0) {
+	if (!namespace) {
 		printf("1..0 # SKIP needs an IPC namespace of its own: removes every object around it\n");
 		return 0;
 	}

@@ -368,7 +368,7 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && strcmp(argv[1], "hold") == 0)
 		return soak_hold(argv[2], argv[3][0] == 'x', atol(argv[4]));
-	if (!getenv("IPC_TEST_NAMESPACE") || strcmp(getenv("IPC_TEST_NAMESPACE"), "none") == 0) {
+	if (!getenv("IPC_TEST_NAMESPACE")) {
 		printf("1..0 # SKIP needs an IPC namespace of its own: counts objects\n");
 		return 0;
 	}
