@@ -32,12 +32,15 @@ static bool is_named(const struct doctor *doctor, enum ipcu_family family, int i
 static void tell(struct doctor *doctor, const char *subject, enum ipcu_family family, key_t key,
 		 const struct ipc_perm *perm)
 {
-	char fix[DOCTOR_TEXT];
+	char advice[DOCTOR_TEXT];
 
-	snprintf(fix, sizeof(fix), "ipc-rm -k %s key:0x%08x", family_kinds[family], (unsigned)key);
-	doctor_find(doctor, subject, fix,
-		    "a %s of user %lu, made by another program, is on its key 0x%08x",
-		    family_kinds[family], (unsigned long)perm->cuid, (unsigned)key);
+	snprintf(
+		advice, sizeof(advice),
+		"nothing is broken; programs that were given the key must use the one that ipc-ls -o NAME,KEY shows, unless user %lu removes the %s",
+		(unsigned long)perm->cuid, family_kinds[family]);
+	doctor_advise(doctor, subject, advice,
+		      "a %s of user %lu, made by another program, is on its key 0x%08x",
+		      family_kinds[family], (unsigned long)perm->cuid, (unsigned)key);
 }
 
 /*

@@ -62,9 +62,13 @@ static bool examine_registry(struct doctor *doctor, uid_t owner, enum ipcu_resul
 		return false;
 	*result = ipcu_registry_examine(owner, doctor->repair, report, &patient);
 	if (*result == IPCU_SYSTEM && !ipcu_last_error()->errnum) {
-		/* Not damage, but nothing that can be used here. */
-		doctor_find(doctor, patient.subject, ipcu_last_error()->hint, "%s",
-			    ipcu_last_error()->message);
+		const struct ipcu_error *error = ipcu_last_error();
+
+		/* The registry of another user is repaired by a command, a newer version by nothing. */
+		if (strncmp(error->hint, "setpriv ", 8) == 0)
+			doctor_find(doctor, patient.subject, error->hint, "%s", error->message);
+		else
+			doctor_advise(doctor, patient.subject, error->hint, "%s", error->message);
 		*result = IPCU_OK;
 		return false;
 	}
@@ -146,19 +150,19 @@ static bool is_old(const struct doctor *doctor, const struct ipcu_info *info)
 }
 
 struct user_list {
-	char text[DOCTOR_TEXT / 2], pids[64];
+	char text[DOCTOR_TEXT / 2];
+	size_t count;
 };
 
 static void add_user(const struct ipcu_user *user, void *context)
 {
 	struct user_list *list = context;
-	size_t text = strlen(list->text), pids = strlen(list->pids);
+	size_t text = strlen(list->text);
 
-	if (text < sizeof(list->text) - 60 && pids < sizeof(list->pids) - 12) {
+	list->count++;
+	if (text < sizeof(list->text) - 60)
 		snprintf(list->text + text, sizeof(list->text) - text, "%s%d (%.40s)",
 			 text ? ", " : "", (int)user->pid, user->command);
-		snprintf(list->pids + pids, sizeof(list->pids) - pids, " %d", (int)user->pid);
-	}
 }
 
 /* Of another PID namespace, the kernel gives no number: it may live. */
@@ -174,7 +178,7 @@ static bool has_ended(pid_t pid)
 static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
 {
 	struct user_list users = { .text = "" };
-	char fix[DOCTOR_TEXT], subject[64];
+	char advice[DOCTOR_TEXT], subject[64];
 
 	if (info->kind != IPCU_KIND_MEMORY || info->name || info->key || !is_old(doctor, info) ||
 	    !has_ended(info->creator_pid))
@@ -182,18 +186,20 @@ static void examine_segment(struct doctor *doctor, const struct ipcu_info *info)
 	snprintf(subject, sizeof(subject), "memory id:%d", info->id);
 	if (info->removed) {
 		ipcu_users(info->kind, info->id, add_user, &users);
-		snprintf(fix, sizeof(fix), "kill%s", users.pids);
-		if (users.pids[0])
-			doctor_find(
-				doctor, subject, fix,
+		if (users.count)
+			doctor_advise(
+				doctor, subject,
+				"end the processes that have it attached if they are no longer needed",
 				"it was removed and who made it has ended, but %llu bytes stay until it is detached by %s",
 				(unsigned long long)info->size, users.text);
 		return;
 	}
-	snprintf(fix, sizeof(fix), "ipc-rm -k memory id:%d", info->id);
+	snprintf(advice, sizeof(advice),
+		 "if no program was given the identifier, ipc-rm -k memory id:%d removes it",
+		 info->id);
 	if (info->attached == 0 && (info->attach_time == 0 || has_ended(info->last_pid)))
-		doctor_find(
-			doctor, subject, fix,
+		doctor_advise(
+			doctor, subject, advice,
 			"it has no key, nobody has its %llu bytes attached, and who made it has ended",
 			(unsigned long long)info->size);
 }
@@ -206,8 +212,8 @@ static void examine_nameless(struct doctor *doctor, const struct ipcu_info *info
 	if (!info->nameless)
 		return;
 	doctor_name(info, name);
-	doctor_find(
-		doctor, name, "use its name again",
+	doctor_advise(
+		doctor, name, "use its name again, which lists it",
 		"it is %s of ipcutils whose name is not listed any more, because the registry was removed",
 		ipcu_kind_phrase(info->kind));
 }
@@ -215,12 +221,14 @@ static void examine_nameless(struct doctor *doctor, const struct ipcu_info *info
 /* Root sees the names of others too; ipcu_remove_stale() knows the caller's. */
 static void examine_name(struct doctor *doctor, const struct ipcu_info *info)
 {
-	char name[DOCTOR_NAME], word[DOCTOR_WORD], fix[DOCTOR_TEXT];
+	char name[DOCTOR_NAME], fix[DOCTOR_TEXT];
 
 	if (!info->name || info->creator == geteuid())
 		return;
 	doctor_name(info, name);
-	snprintf(fix, sizeof(fix), "ipc-rm -f %s", doctor_quote(name, word));
+	/* As its owner: that looks again, with the lock, and removes nothing that has come back since. */
+	snprintf(fix, sizeof(fix), "setpriv --reuid=%lu --clear-groups ipc-rm --stale",
+		 (unsigned long)info->creator);
 	if (info->gone)
 		doctor_find(doctor, name, fix, "the %s is gone: another program removed it",
 			    ipcu_kind_name(info->kind));

@@ -99,24 +99,20 @@ struct sample {
 	int growths; /* in how many parts of the interval */
 };
 
-static void name_fix(const struct ipcu_info *info, char fix[DOCTOR_TEXT])
-{
-	char name[DOCTOR_NAME], word[DOCTOR_WORD];
-
-	snprintf(fix, DOCTOR_TEXT, "ipc-recv -f %s", doctor_quote(doctor_name(info, name), word));
-}
+/* To receive from it here would take messages from the program that they are for. */
+#define RECEIVER_ADVICE \
+	"start the program that receives from it, or find out why it does not run; ipc-ls -a -o +USE shows the users of a queue"
 
 /* A message is one of at most as many as there may be bytes (msgsnd(2)). */
 static void look_at_room(struct doctor *doctor, const struct ipcu_info *info)
 {
-	char name[DOCTOR_NAME], fix[DOCTOR_TEXT];
+	char name[DOCTOR_NAME];
 
 	if (info->bytes * 100 < info->bytes_max * NEAR &&
 	    info->messages * 100 < info->bytes_max * NEAR)
 		return;
-	name_fix(info, fix);
-	doctor_find(
-		doctor, doctor_name(info, name), fix,
+	doctor_advise(
+		doctor, doctor_name(info, name), RECEIVER_ADVICE,
 		"%llu messages with %llu bytes are in it, and it holds %llu (kernel.msgmnb, when it was made): senders will wait",
 		(unsigned long long)info->messages, (unsigned long long)info->bytes,
 		(unsigned long long)info->bytes_max);
@@ -166,16 +162,15 @@ static struct sample *start(struct doctor *doctor, size_t *count)
 
 static void tell_growth(struct doctor *doctor, const struct sample *sample)
 {
-	char name[DOCTOR_NAME], fix[DOCTOR_TEXT];
+	char name[DOCTOR_NAME];
 
 	/* Once is just what a queue is for. */
 	if (!sample->only_grew || sample->growths < 2)
 		return;
-	name_fix(sample->info, fix);
-	doctor_find(doctor, doctor_name(sample->info, name), fix,
-		    "it only grows: from %llu to %llu messages in %.3gs, and nobody received one",
-		    (unsigned long long)sample->first, (unsigned long long)sample->last,
-		    (double)doctor->interval / 1e9);
+	doctor_advise(doctor, doctor_name(sample->info, name), RECEIVER_ADVICE,
+		      "it only grows: from %llu to %llu messages in %.3gs, and nobody received one",
+		      (unsigned long long)sample->first, (unsigned long long)sample->last,
+		      (double)doctor->interval / 1e9);
 }
 
 enum ipcu_result doctor_queues(struct doctor *doctor)

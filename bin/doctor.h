@@ -38,6 +38,13 @@ struct doctor {
 void doctor_find(struct doctor *doctor, const char *subject, const char *fix, const char *format,
 		 ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * The same where the remedy needs judgement: ADVICE is text, not a command. What may consume a message, or remove or end
+ * something that may be in use, is advice and never a FIX, which must be safe to execute unread.
+ */
+void doctor_advise(struct doctor *doctor, const char *subject, const char *advice,
+		   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* q1, alice/q1, key:0x00000001 or id:5, for any command. */
 const char *doctor_name(const struct ipcu_info *info, char name[DOCTOR_NAME]);
 

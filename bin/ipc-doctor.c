@@ -88,8 +88,8 @@ static const struct argp_child children[] = { { &cli_json, 0, NULL, 0 },
 static const struct argp argp = {
 	.options = table,
 	.parser = parse,
-	.doc = "Look at this machine, this user and the objects there are, and say in one line each what is or "
-	       "will be wrong and the command that mends it."
+	.doc = "Examine this machine, this user and the existing objects, and report each problem in one line, with "
+	       "a command that fixes it or, if that needs judgement, with advice."
 	       "\vExit status: 0 nothing found; 1 something was found; 2 usage error; 4 permission denied; "
 	       "5 a limit was reached; 8 other system error.",
 	.children = children,
@@ -103,32 +103,39 @@ static void put_member(struct cli_buffer *out, const char *name, const char *tex
 	cli_put_json(out, text, strlen(text));
 }
 
+/* What is to be done: a command, text, or neither if it is already repaired. */
+struct remedy {
+	const char *fix, *advice;
+};
+
 /* Print a line of text. Names and command lines in it may be those of other users. */
-static void print_text(const char *subject, const char *message, const char *fix, bool repaired)
+static void print_text(const char *subject, const char *message, const struct remedy *remedy)
 {
 	cli_print_safe(stdout, subject);
 	fputs(": ", stdout);
 	cli_print_safe(stdout, message);
-	fputs(repaired ? "; repaired" : "; fix: ", stdout);
-	if (!repaired)
-		cli_print_safe(stdout, fix);
+	fputs(*remedy->fix ? "; fix: " : *remedy->advice ? "; advice: " : "; repaired", stdout);
+	cli_print_safe(stdout, *remedy->fix ? remedy->fix : remedy->advice);
 	putchar('\n');
 }
 
-static void print(struct doctor *doctor, const char *subject, const char *message, const char *fix,
-		  bool repaired)
+static void print(struct doctor *doctor, const char *subject, const char *message,
+		  const struct remedy *remedy)
 {
 	struct cli_buffer *out = &doctor->json;
+	bool repaired = !*remedy->fix && !*remedy->advice;
 
 	if (!doctor->common.json) {
-		print_text(subject, message, fix, repaired);
+		print_text(subject, message, remedy);
 		return;
 	}
 	cli_put_text(out, doctor->printed++ ? "," : "");
 	put_member(out, "\n  {\"check\":", doctor->check);
 	put_member(out, ",\"subject\":", subject);
 	put_member(out, ",\"message\":", message);
-	put_member(out, ",\"fix\":", fix);
+	put_member(out, ",\"fix\":", remedy->fix);
+	if (*remedy->advice)
+		put_member(out, ",\"advice\":", remedy->advice);
 	cli_put_text(out, repaired ? ",\"repaired\":true}" : ",\"repaired\":false}");
 }
 
@@ -161,6 +168,7 @@ void doctor_find(struct doctor *doctor, const char *subject, const char *fix, co
 		 ...)
 {
 	struct cli_buffer whole = { 0 };
+	struct remedy remedy = { .advice = "" };
 	char message[DOCTOR_TEXT];
 	va_list args;
 
@@ -170,8 +178,23 @@ void doctor_find(struct doctor *doctor, const char *subject, const char *fix, co
 	/* Only --repair itself leaves nothing to be done. */
 	doctor->findings += *fix != '\0';
 	put_fix(&whole, doctor, fix);
-	print(doctor, subject, message, whole.failed ? fix : whole.bytes, *fix == '\0');
+	remedy.fix = whole.failed ? fix : whole.bytes;
+	print(doctor, subject, message, &remedy);
 	free(whole.bytes);
+}
+
+void doctor_advise(struct doctor *doctor, const char *subject, const char *advice,
+		   const char *format, ...)
+{
+	const struct remedy remedy = { .fix = "", .advice = advice };
+	char message[DOCTOR_TEXT];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	doctor->findings++;
+	print(doctor, subject, message, &remedy);
 }
 
 const char *doctor_name(const struct ipcu_info *info, char name[DOCTOR_NAME])

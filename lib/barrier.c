@@ -138,7 +138,7 @@ static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state
 	if (!plausible(state, parties)) {
 		ipcu_fail(IPCU_SYSTEM,
 			  "the barrier is corrupted: another program changed its semaphores");
-		ipcu_hint("remove it with ipc-rm -f and create it again");
+		ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 		return IPCU_SYSTEM;
 	}
 	state->generation = state->values[HIGH] * (uint64_t)IPCU_DIGIT + state->values[LOW];
@@ -164,7 +164,7 @@ static enum ipcu_result used(const struct ipcu_barrier_state *state, uint64_t pa
 		ipcu_fail(IPCU_CONFLICT, "it is in use: a process runs its action");
 	else
 		return IPCU_OK;
-	ipcu_hint("list the waiters with ipc-barrier status, or remove it anyway with ipc-rm -f");
+	ipcu_hint("wait until it is no longer in use; ipc-barrier status shows the waiting processes");
 	return IPCU_CONFLICT;
 }
 
@@ -213,7 +213,7 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 	free(state.values);
 	if (result == IPCU_OK && errnum == EAGAIN) {
 		ipcu_fail(IPCU_CONFLICT, "it is in use: other processes keep changing it");
-		ipcu_hint("end them, or remove it anyway with ipc-rm -f");
+		ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 		return IPCU_CONFLICT;
 	}
 	/* Otherwise sealed, removed meanwhile, or without write permission: then it is as far as one can look. */
@@ -259,7 +259,7 @@ static enum ipcu_result check_opened(const struct ipcu_object *object, unsigned 
 	if (parties && has != parties) {
 		ipcu_fail(IPCU_CONFLICT, "it has %llu parties, not %u", (unsigned long long)has,
 			  parties);
-		ipcu_hint("use another name, or remove it with ipc-rm to create it anew");
+		ipcu_hint("use another name; ipc-ls shows the object of this one");
 		return IPCU_CONFLICT;
 	}
 	if (has < 1 || has > IPCU_PARTIES_MAX || members != set_size(has))

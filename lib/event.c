@@ -113,7 +113,7 @@ static enum ipcu_result look(const struct ipcu_object *object, int id, struct st
 	if (open <= 1 && open == state->values[GATE + state->slot] && state->values[SEALED] <= 1)
 		return IPCU_OK;
 	ipcu_fail(IPCU_SYSTEM, "the event is corrupted: another program changed its semaphores");
-	ipcu_hint("remove it with ipc-rm -f and create it again");
+	ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 	return IPCU_SYSTEM;
 }
 
@@ -129,7 +129,7 @@ static enum ipcu_result used(unsigned count)
 	if (!count)
 		return IPCU_OK;
 	ipcu_fail(IPCU_CONFLICT, "it is in use: %u processes wait for it", count);
-	ipcu_hint("end them, or remove it anyway with ipc-rm -f");
+	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -156,7 +156,7 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 	errnum = ipcu_steps_do(id, &steps, NULL);
 	if (errnum == EAGAIN) {
 		ipcu_fail(IPCU_CONFLICT, "another process is removing it");
-		ipcu_hint("if it still exists, remove it anyway with ipc-rm -f");
+		ipcu_hint("try again; ipc-ls shows whether it still exists");
 		return IPCU_CONFLICT;
 	}
 	result = in_use(id, record);

@@ -29,15 +29,15 @@ struct meaning {
 
 static const struct meaning meanings[] = {
 	{ "msgget", ENOSPC, IPCU_LIMIT, "too many queues",
-	  "kernel.msgmni is reached: remove unused queues (ipc-ls -a -k queue, ipc-rm) or raise it with sysctl -w kernel.msgmni=N" },
+	  "kernel.msgmni is reached (ipc-ls -l): raise it with sysctl -w kernel.msgmni=N; ipc-doctor finds unreachable queues" },
 	{ "semget", ENOSPC, IPCU_LIMIT, "too many semaphores",
-	  "kernel.sem is reached (ipc-ls -l shows SEMMNI and SEMMNS): remove unused ones or raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
+	  "kernel.sem is reached (ipc-ls -l shows SEMMNI and SEMMNS): raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
 	{ "semget", EINVAL, IPCU_LIMIT, "more semaphores than the kernel allows in one set",
 	  "the first number of kernel.sem (SEMMSL) is the limit: raise it with sysctl -w kernel.sem='SEMMSL SEMMNS SEMOPM SEMMNI'" },
 	{ "semget", EEXIST, IPCU_CONFLICT, "other users hold all its keys",
 	  "ipc-ls -a -k semaphore shows them; they must be removed by their owners or root" },
 	{ "shmget", ENOSPC, IPCU_LIMIT, "too many memory segments or too much memory in them",
-	  "kernel.shmmni or kernel.shmall is reached (ipc-ls -l): remove unused segments or raise it with sysctl" },
+	  "kernel.shmmni or kernel.shmall is reached (ipc-ls -l): raise it with sysctl; ipc-doctor finds unreachable segments" },
 	{ "shmget", EINVAL, IPCU_LIMIT, "the size is over the kernel's limit for a segment",
 	  "raise it with sysctl -w kernel.shmmax=BYTES" },
 	{ "shmget", ENOMEM, IPCU_LIMIT, "not enough memory", "" },

@@ -73,8 +73,7 @@ static enum ipcu_result wrong_kind(const struct ipcu_kind_ops *ops, int kind)
 {
 	ipcu_fail(IPCU_CONFLICT, "it is %s, not %s", ipcu_kind_phrase((enum ipcu_kind)kind),
 		  ipcu_kind_phrase(ops->kind));
-	ipcu_hint("all kinds share one namespace: use another name, or remove that %s with ipc-rm",
-		  ipcu_kind_name((enum ipcu_kind)kind));
+	ipcu_hint("all kinds share one namespace: use another name");
 	return IPCU_CONFLICT;
 }
 

@@ -186,7 +186,7 @@ static bool plausible(const unsigned short values[SEMAPHORES])
 static enum ipcu_result corrupted(void)
 {
 	ipcu_fail(IPCU_SYSTEM, "the pipe is corrupted: another program changes its semaphores");
-	ipcu_hint("remove it with ipc-rm -f; the next process to open it creates it again");
+	ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 	return IPCU_SYSTEM;
 }
 

@@ -102,7 +102,7 @@ static enum ipcu_result used(unsigned ends)
 					    "processes are at both ends" };
 
 	ipcu_fail(IPCU_CONFLICT, "it is in use: %s", what[ends & 3]);
-	ipcu_hint("end them, or remove it anyway with ipc-rm -f");
+	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -377,7 +377,7 @@ enum ipcu_result ipcu_pipe_open(ipcu_pipe **out, const char *name, enum ipcu_pip
 	}
 	if (again) {
 		result = ipcu_fail(IPCU_SYSTEM, "the pipe is corrupted: a part of it was removed");
-		ipcu_hint("remove the rest with ipc-rm -f");
+		ipcu_hint("ipc-rm --stale removes what is left of it");
 	}
 	if (result == IPCU_OK)
 		*out = pipe;

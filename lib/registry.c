@@ -117,11 +117,9 @@ static enum ipcu_result check_version(struct registry_segment *segment, int id, 
 		  version, REGISTRY_VERSION);
 	if (version > REGISTRY_VERSION)
 		ipcu_hint(
-			"a newer ipcutils created it: use that one, or remove its objects and the registry first");
+			"a newer ipcutils created it: use that version");
 	else
-		ipcu_hint(
-			"remove its objects with the older ipcutils that created them, or the registry alone: ipcrm -m %d",
-			id);
+		ipcu_hint("an older ipcutils created it: use that version while its objects are in use");
 	return IPCU_SYSTEM;
 }
 

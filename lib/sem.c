@@ -174,7 +174,7 @@ enum ipcu_result ipcu_sem_failed(const ipcu_sem *sem, int errnum, const char *do
 enum ipcu_result ipcu_sem_damaged(void)
 {
 	ipcu_fail(IPCU_SYSTEM, "the semaphore is damaged: another program changed its set");
-	ipcu_hint("remove it with ipc-rm -f and create it again");
+	ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 	return IPCU_SYSTEM;
 }
 

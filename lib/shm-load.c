@@ -168,7 +168,7 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 			ipcu_fail(IPCU_CONFLICT, "it is %s, not memory",
 				  ipcu_kind_phrase((enum ipcu_kind)record->kind));
 			ipcu_hint(
-				"all kinds share one namespace: use another name, or remove that with ipc-rm");
+				"all kinds share one namespace: use another name");
 			return IPCU_CONFLICT;
 		}
 		ipcu_shm_cancel(registry, name, record);

@@ -118,7 +118,7 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 	else
 		ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
 			  (int)holder, waiting);
-	ipcu_hint("end the processes that use it, or remove it with -f");
+	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -133,7 +133,7 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 	ipcu_shm_set_unseal(lock, owner_of(id));
 	ipcu_fail(IPCU_CONFLICT, "it is in use: attached %lu times, last by process %d",
 		  (unsigned long)segment.shm_nattch, (int)segment.shm_lpid);
-	ipcu_hint("end the processes that use it, or remove it with -f");
+	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -240,7 +240,7 @@ static enum ipcu_result not_as_wanted(const ipcu_shm *shm, const struct ipcu_shm
 		  (unsigned long long)shm->count, ipcu_type_name(shm->type),
 		  shm->type ? " values" : "", (unsigned long long)layout->count,
 		  ipcu_type_name(layout->type), layout->type ? " values" : "");
-	ipcu_hint("use another name, or remove it with ipc-rm and create it again");
+	ipcu_hint("use another name; ipc-ls shows the object of this one");
 	return IPCU_CONFLICT;
 }
 
@@ -255,7 +255,7 @@ static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *
 		ipcu_fail(IPCU_SYSTEM,
 			  "the memory is corrupted: its name says %llu bytes, there are %llu",
 			  (unsigned long long)length, (unsigned long long)there);
-		ipcu_hint("remove it with ipc-rm -f and create it again");
+		ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 		return IPCU_SYSTEM;
 	}
 	shm->type = (enum ipcu_type)type;
@@ -361,7 +361,7 @@ static enum ipcu_result enter_stage(ipcu_shm *shm, struct shmid_ds *segment)
 					  shm->object.definition[IPCU_SHM_LENGTH]);
 	if (!shm->control) {
 		ipcu_fail(IPCU_SYSTEM, "the staged segment is corrupted");
-		ipcu_hint("remove it with ipc-rm -f and create it again");
+		ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 		return IPCU_SYSTEM;
 	}
 	for (;;) {

@@ -17,14 +17,26 @@ healthy() {
 
 # finds SUBJECT MESSAGE [OPTION...]: just this is found, MESSAGE being a pattern; its command is then $FIX.
 finds() {
+	remedied fix FIX "$@"
+}
+
+# The same where the remedy is $ADVICE, which is text and no command.
+advises() {
+	remedied advice ADVICE "$@"
+}
+
+remedied() {
+	local how=$1
+	local -n remedy=$2
+	shift 2
 	local subject=$1 message=$2 line
 	shift 2
 	fails 1 doctor "$@"
 	line=$(grep -F "$subject: " <<<"$output") || { echo "no $subject in: $output"; return 1; }
 	[ "$(wc -l <<<"$line")" = 1 ]
 	# shellcheck disable=SC2027,SC2053 # a pattern
-	[[ $line == "$subject: "$message"; fix: "* ]] || { echo "not as expected: $line"; return 1; }
-	FIX=${line##*; fix: }
+	[[ $line == "$subject: "$message"; $how: "* ]] || { echo "not as expected: $line"; return 1; }
+	remedy=${line##*; "$how": }
 	[ -z "$stderr" ]
 }
 
@@ -199,9 +211,9 @@ empty() {
 	ipc-send q1 "$half" "abc"
 	healthy
 	ipc-send q1 "$(head -c 200 <<<"$half")"
-	finds q1 "4 messages with 13203 bytes are in it, and it holds 16384 (kernel.msgmnb, when it was made): senders will wait"
-	[ "$FIX" = "ipc-recv -f q1" ]
-	background bash -c "exec $FIX" >/dev/null
+	advises q1 "4 messages with 13203 bytes are in it, and it holds 16384 (kernel.msgmnb, when it was made): senders will wait"
+	[[ $ADVICE == "start the program that receives from it"* && $ADVICE != *ipc-recv* ]]
+	background ipc-recv -f q1 >/dev/null
 	local receiver=$!
 	until_true empty
 	healthy
@@ -209,15 +221,15 @@ empty() {
 	finish $receiver 143
 	# Many messages without a byte fill it as well.
 	head -c 14000 /dev/zero | ipc-send -0 q1
-	finds q1 "14000 messages with 0 bytes are in it*"
+	advises q1 "14000 messages with 0 bytes are in it*"
 }
 
 @test "a queue that only grows" {
 	ipc-send "it's\$q" one
 	background bash -c 'while sleep 0.05; do ipc-send "$0" more || exit; done' "it's\$q"
 	local sender=$!
-	until_true finds "it's\$q" "it only grows: from * to * messages in 0.6s, and nobody received one" --interval=600ms
-	[ "$FIX" = "ipc-recv -f 'it'\\''s\$q'" ]
+	until_true advises "it's\$q" "it only grows: from * to * messages in 0.6s, and nobody received one" --interval=600ms
+	[[ $ADVICE != *ipc-recv* ]]
 	healthy --interval=0
 	# Not so if some are received, though fewer than come.
 	background bash -c 'while sleep 0.1; do ipc-recv -n "$0" || exit; done' "it's\$q" >/dev/null
@@ -228,7 +240,7 @@ empty() {
 	kill $slow
 	finish $slow 143
 	# With somebody who receives all it is well.
-	background bash -c "exec $FIX" >/dev/null
+	background ipc-recv -f "it's\$q" >/dev/null
 	local receiver=$!
 	until_true blocked $receiver
 	healthy --interval=600ms
@@ -434,9 +446,8 @@ differs_from_ours() {
 	ipcrm -Q "$(ipc-ls --user=1000 --noheadings -o KEY | xargs)"
 	fails 0 as 1001 ipc-doctor --peer=$$ --root="$TMP" --interval=0
 	fails 1 doctor
-	[[ $output == *"/a;b: the queue is gone: another program removed it; fix: ipc-rm -f '"*"/a;b'" ]]
-	FIX=${output##*; fix: }
-	mend
+	[[ $output == *"/a;b: the queue is gone: another program removed it; fix: setpriv --reuid=1000 --clear-groups ipc-rm --stale" ]]
+	as 1000 ipc-rm --stale
 	healthy
 }
 
@@ -451,7 +462,8 @@ differs_from_ours() {
 	until_true gone "$writer"
 	healthy
 	finds "$(id -un 1000 2>/dev/null || echo 1000)/p" "both its ends are gone" --older-than=0
-	mend
+	[ "$FIX" = "setpriv --reuid=1000 --clear-groups ipc-rm --stale" ]
+	as 1000 ipc-rm --stale
 	healthy --older-than=0
 	fails 3 ipc-ls 1000/p
 }
@@ -483,9 +495,9 @@ differs_from_ours() {
 	key=$(field s1 KEY)
 	registry=$(ipc-ls -a --noheadings -o KEY,STATE | awk '/ registry of names,/ { print $1 }')
 	ipcrm -M "$registry"
-	finds "key:$key" "it is a semaphore of ipcutils whose name is not listed any more, because the registry was removed"
-	[ "$FIX" = "use its name again" ]
-	finds "key:$(field e1 KEY)" "it is an event of ipcutils whose name is not listed any more*"
+	advises "key:$key" "it is a semaphore of ipcutils whose name is not listed any more, because the registry was removed"
+	[ "$ADVICE" = "use its name again, which lists it" ]
+	advises "key:$(field e1 KEY)" "it is an event of ipcutils whose name is not listed any more*"
 	finds "registry of names" "it holds no name"
 	[ "$FIX" = "ipc-rm --stale" ]
 	# Nothing that is alive is removed.
@@ -513,9 +525,9 @@ differs_from_ours() {
 	touch "$TMP/end"
 	finish $maker
 	healthy
-	finds "memory id:$id" "it was removed and who made it has ended, but 5000 bytes stay until it is detached by $user (perl *)" --older-than=0
-	[ "$FIX" = "kill $user" ]
-	mend
+	advises "memory id:$id" "it was removed and who made it has ended, but 5000 bytes stay until it is detached by $user (perl *)" --older-than=0
+	[[ $ADVICE == "end the processes that have it attached if "* ]]
+	kill "$user"
 	until_true gone "$user"
 	healthy --older-than=0
 	# Without a key, and its maker alive, then not.
@@ -527,9 +539,9 @@ differs_from_ours() {
 	kill $user
 	finish $user 143
 	healthy
-	finds "memory id:$id" "it has no key, nobody has its 5000 bytes attached, and who made it has ended" --older-than=0
-	[ "$FIX" = "ipc-rm -k memory id:$id" ]
-	mend
+	advises "memory id:$id" "it has no key, nobody has its 5000 bytes attached, and who made it has ended" --older-than=0
+	[[ $ADVICE == "if no program was given the identifier, ipc-rm -k memory id:$id removes it" ]]
+	ipc-rm -k memory "id:$id"
 	healthy --older-than=0
 }
 
@@ -544,19 +556,19 @@ differs_from_ours() {
 	as 1000 ipc-send --create -m 600 "key:$key" squatter
 	ipc-send q1 x
 	[ "$(field q1 KEY)" != "$key" ]
-	finds q1 "a queue of user 1000, made by another program, is on its key $key"
-	[ "$FIX" = "ipc-rm -k queue key:$key" ]
-	mend
+	advises q1 "a queue of user 1000, made by another program, is on its key $key"
+	[[ $ADVICE == "nothing is broken; "*"unless user 1000 removes the queue" ]]
+	ipc-rm -k queue "key:$key"
 	healthy
 	[ "$(ipc-recv q1)" = x ]
 	# On the registry's key, before there was one.
 	ipc-rm q1
 	key=$(perl -Mbigint -e '$h = 0xcbf29ce484222325; $h = (($h ^ ord) * 0x100000001b3) % 2**64 for split //, "ipcutils:0/:registry#0"; printf "0x%08x", (($h >> 32) ^ $h) % 2**31')
 	as 1000 perl -e 'shmget(unpack("l", pack "L", hex $ARGV[0]), 10, 01666) // die' "$key"
-	finds "registry of names" "a memory of user 1000, made by another program, is on its key $key"
+	advises "registry of names" "a memory of user 1000, made by another program, is on its key $key"
 	ipc-send q1 x
-	finds "registry of names" "a memory of user 1000, made by another program, is on its key $key"
-	mend
+	advises "registry of names" "a memory of user 1000, made by another program, is on its key $key"
+	ipc-rm -k memory "key:$key"
 	healthy
 }
 
@@ -567,8 +579,8 @@ differs_from_ours() {
 	ipc-rm b1
 	perl -e 'semget(unpack("l", pack "L", hex $ARGV[0]), 1, 01600) // die' "$key"
 	ipc-barrier create b1 2
-	finds b1 "a semaphore of user $(id -u), made by another program, is on its key $key"
-	mend
+	advises b1 "a semaphore of user $(id -u), made by another program, is on its key $key"
+	ipc-rm -k semaphore "key:$key"
 	healthy
 }
 
@@ -799,8 +811,8 @@ repairs() {
 	ipc-send q1 x
 	registry=$(registry_key)
 	scribble "$registry" 8 03000000
-	finds "registry of names" "the registry of names has version 3, this program needs 2"
-	[[ $FIX == "a newer ipcutils created it: use that one"* ]]
+	advises "registry of names" "the registry of names has version 3, this program needs 2"
+	[[ $ADVICE == "a newer ipcutils created it: use that version" ]]
 	fails 1 doctor --repair
 	fails 8 ipc-send q1 x
 	scribble "$registry" 8 02000000
@@ -865,4 +877,32 @@ repairs() {
 	scribble "$(registry_key)" 16 00000000
 	fails 0 doctor -J --repair
 	[ "$(jq -c '.findings[] | [.check, .fix, .repaired]' <<<"$output")" = '["registry","",true]' ]
+}
+
+# ---- fixes -----------------------------------------------------------------------
+
+@test "every fix is safe to execute unread" {
+	local half line
+	sysctl_is msgmax 8192
+	sysctl_is msgmnb 16384
+	half=$(head -c 6500 /dev/zero | tr '\0' x)
+	ipc-send -n live "$half" "$half" "$(head -c 200 <<<"$half")"
+	perl -e 'shmget(0, 5000, 0600) // die'
+	fails 1 doctor --older-than=0
+	[[ $output == *"live: "*"; advice: "* && $output == *"memory id:"*"; advice: "* ]]
+	while read -r line; do
+		[[ $line != *"; fix: "* ]] || bash -c "${line##*; fix: }" >"$TMP/fix" 2>&1 3>&- </dev/null
+	done <<<"$output"
+	[ "$(field live MESSAGES)" = 3 ]
+	[ "$(grep -c ' 5000 ' /proc/sysvipc/shm)" = 1 ]
+	ipc-rm -k memory "$(ipc-ls -a --noheadings -o ID,SIZE | awk '$2 == 5000 { print "id:" $1 }')"
+}
+
+@test "no fix and no hint consumes, removes or ends anything that may be in use" {
+	# Fixes: string constants of doctor-*.c that begin a command.
+	run grep -nE '"(ipc-recv|ipc-rm -f|kill%s|kill %d|ipc-rm -k)' "$IPC_SRCDIR"/bin/doctor-*.c
+	[ -z "$output" ]
+	# Hints of the library; comments may say what the code removes.
+	run bash -c "grep -nE '(or|and|:) remove |remove it with|with -f\"|ipc-rm -f|all the same' '$IPC_SRCDIR'/lib/*.c | grep -v '[0-9]: [*]'"
+	[ -z "$output" ]
 }
