@@ -178,11 +178,13 @@ enum ipcu_result sem_check(const struct sem_options *options)
 
 enum ipcu_result sem_open_with(ipcu_sem **sem, const struct sem_options *options, unsigned count)
 {
-	/* Readers share a unit each: a semaphore that is only used as a lock has all units there can be. */
-	unsigned otherwise = options->mode == IPCU_HOLD_UNITS ? 1 : IPCU_SEM_COUNT_MAX;
+	bool lock = options->mode != IPCU_HOLD_UNITS && !count;
 	struct ipcu_sem_options with = {
 		.count = options->resize ? 0 : options->count,
-		.otherwise = count ? count : otherwise,
+		.otherwise = count  ? count
+			     : lock ? IPCU_SEM_COUNT_MAX
+				    : 1,
+		.lock = lock,
 		.transient = options->transient,
 	};
 	unsigned units = with.count ? with.count : with.otherwise;
@@ -250,11 +252,15 @@ bool sem_again(enum ipcu_result result)
 enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 			  const struct timespec *deadline, struct ipcu_hold *hold)
 {
+	enum ipcu_hold_mode mode = options->mode;
 	enum ipcu_result result;
 
+	/* As with flock(1): without -s and -u the holder is alone, whichever process created the lock. */
+	if (mode == IPCU_HOLD_UNITS && !options->units_given && ipcu_sem_is_lock(sem))
+		mode = IPCU_HOLD_EXCLUSIVE;
 	do
-		result = options->mode == IPCU_HOLD_SHARED ? ipcu_lock_shared(sem, deadline, hold)
-			 : options->mode == IPCU_HOLD_EXCLUSIVE
+		result = mode == IPCU_HOLD_SHARED ? ipcu_lock_shared(sem, deadline, hold)
+			 : mode == IPCU_HOLD_EXCLUSIVE
 				 ? ipcu_lock_exclusive(sem, deadline, hold)
 				 : ipcu_sem_acquire(sem, options->units, deadline, hold);
 	while (sem_again(result));

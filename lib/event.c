@@ -271,8 +271,7 @@ static enum ipcu_result change(ipcu_event *event, bool when_set, bool open, bool
 	if (errnum == EAGAIN) {
 		ipcu_fail(IPCU_SYSTEM,
 			  "cannot change the event: another process keeps changing it");
-		ipcu_hint("remove it with ipc-rm -f and create it again, with a mode that excludes "
-			  "other users");
+		ipcu_hint("ipc-ls -o +USE shows the processes that use it");
 		return IPCU_SYSTEM;
 	}
 	return errnum ? ipcu_steps_failed(&event->object, errnum, "cannot change the event", NULL)

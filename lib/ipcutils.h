@@ -490,6 +490,7 @@ struct ipcu_sem_options {
 	unsigned otherwise; /* its count if this call creates it, and COUNT is 0 */
 	unsigned
 		consumed; /* so many of its units are consumed if this call creates it: one step, not two */
+	bool lock; /* if this call creates it: a read-write lock, with IPCU_SEM_COUNT_MAX units unless COUNT is given */
 	bool transient; /* if this call creates it: remove it when no process holds it or waits for it */
 };
 
@@ -503,6 +504,12 @@ struct ipcu_sem_options {
 enum ipcu_result ipcu_sem_open_with(ipcu_sem **sem, const char *name,
 				    const struct ipcu_sem_options *options,
 				    const struct ipcu_open *how);
+
+/*
+ * Return true if SEM has a NAME and was created as a read-write lock, by whatever process.
+ * A process that takes one unit of it excludes only exclusive holders: use ipcu_lock_exclusive() to be alone.
+ */
+bool ipcu_sem_is_lock(ipcu_sem *sem);
 
 /* Release the handle, not the semaphore, nor what the process holds of it. NULL is allowed. */
 void ipcu_sem_close(ipcu_sem *sem);

@@ -68,7 +68,7 @@ static enum ipcu_result init(const struct ipcu_object *object, int id, const uin
 {
 	const struct ipcu_identity identity =
 		ipcu_identity_of(IPCU_KIND_SEMAPHORE, object->owner, object->name,
-				 (unsigned)definition[1] & SEM_DETAIL_TRANSIENT);
+				 (unsigned)definition[1] & SEM_DETAIL);
 	struct ipcu_steps steps = { .count = 0 };
 	enum ipcu_result result;
 
@@ -100,7 +100,7 @@ static bool redefine(struct ipcu_found *found, uint64_t definition[4])
 	if (found->members != SEM_MEMBERS)
 		return false;
 	definition[0] = found->values[SEM_COUNT];
-	definition[1] = found->detail & SEM_DETAIL_TRANSIENT;
+	definition[1] = found->detail & SEM_DETAIL;
 	return plausible(definition);
 }
 
@@ -247,9 +247,11 @@ enum ipcu_result ipcu_sem_open_with(ipcu_sem **out, const char *name,
 				    const struct ipcu_sem_options *options,
 				    const struct ipcu_open *how)
 {
-	unsigned count = options->count ? options->count : options->otherwise;
+	unsigned otherwise = options->lock ? IPCU_SEM_COUNT_MAX : options->otherwise;
+	unsigned count = options->count ? options->count : otherwise;
 	uint64_t definition[4] = { count,
 				   (options->transient ? SEM_DETAIL_TRANSIENT : 0) |
+					   (options->lock ? SEM_DETAIL_LOCK : 0) |
 					   (uint64_t)options->consumed << SEM_DEFINITION_TAKEN };
 	enum ipcu_result result = check_options(options, count);
 	ipcu_sem *sem;
@@ -275,6 +277,15 @@ enum ipcu_result ipcu_sem_open(ipcu_sem **out, const char *name, unsigned count,
 	const struct ipcu_sem_options options = { .count = count, .otherwise = otherwise };
 
 	return ipcu_sem_open_with(out, name, &options, how);
+}
+
+bool ipcu_sem_is_lock(ipcu_sem *sem)
+{
+	int detail = sem->object.named
+			     ? semctl(sem->object.id, SEM_IDENTITY + IDENTITY_DETAIL, GETVAL)
+			     : 0;
+
+	return detail > 0 && detail & SEM_DETAIL_LOCK;
 }
 
 void ipcu_sem_close(ipcu_sem *sem)

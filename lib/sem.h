@@ -19,6 +19,8 @@ enum {
 	SEM_MEMBERS = SEM_IDENTITY + IPCU_IDENTITY_MEMBERS
 };
 
+/* Bits of the identity's detail. */
+
 struct ipcu_sem {
 	struct ipcu_object object;
 	unsigned short index; /* which of a raw set; 0 for a name */
@@ -76,7 +78,9 @@ int ipcu_sem_seal_once(int id);
 
 /* The detail of the identity, and of definition[1]. */
 #define SEM_DETAIL_TRANSIENT 1u
-#define SEM_DEFINITION_TAKEN 1 /* above it in definition[1]: the units that are consumed at first */
+#define SEM_DETAIL_LOCK 2u /* created as a read-write lock */
+#define SEM_DETAIL (SEM_DETAIL_TRANSIENT | SEM_DETAIL_LOCK)
+#define SEM_DEFINITION_TAKEN 2 /* above it in definition[1]: the units that are consumed at first */
 
 /* ---- sem-transient.c ---------------------------------------------------------- */
 

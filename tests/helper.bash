@@ -124,6 +124,12 @@ need_root() {
 	[ "$IPC_TEST_NAMESPACE" = root ] || skip "needs root: $1"
 }
 
+# A chroot has no mount propagation to change, and then there is no /proc for a new PID namespace.
+need_pid_namespace() {
+	need_root "makes a PID namespace"
+	unshare --pid --fork --mount-proc true 2>/dev/null || skip "no PID namespace with a /proc of its own is allowed here"
+}
+
 need() {
 	command -v "$1" >/dev/null || skip "$1 is not installed"
 }

@@ -230,3 +230,38 @@ failing() {
 	finish $peeker
 	[ "$(cat "$TMP/out")" = y ]
 }
+
+@test "a plain run or acquire of a read-write lock excludes others" {
+	local first
+	for first in -s -x; do
+		ipc-sem run $first m -- true
+		background ipc-sem run -s m -- sleep 1000
+		until_true sh -c 'ipc-sem status m | grep -q "sleep 1000"'
+		fails 1 ipc-sem run -n m -- true
+		fails 1 ipc-sem acquire -n -P $$ m
+		ipc-sem run -n -s m -- true
+		ipc-sem run -n -u 1 m -- true
+		kill $!
+		finish $! 143
+		background ipc-sem run m -- sleep 1000
+		until_true sh -c 'ipc-sem status m | grep -q "sleep 1000"'
+		fails 1 ipc-sem run -n -s m -- true
+		fails 1 ipc-sem run -n m -- true
+		kill $!
+		finish $! 143
+		ipc-sem acquire -P $$ m
+		fails 1 ipc-sem run -n -s m -- true
+		ipc-sem release -P $$ m
+		ipc-rm m
+	done
+	# A semaphore with a count of its own is none.
+	ipc-sem create -c 32767 m
+	ipc-sem run m -- ipc-sem run -n m -- true
+}
+
+@test "a plain run of another user's read-write lock excludes others" {
+	need_root "becomes another user"
+	as 1000 ipc-sem run -s -m 666 m -- true
+	as 1001 ipc-sem run 1000/m -- sh -c '! ipc-sem run -n -s 1000/m -- true'
+	as 1000 ipc-rm m
+}

@@ -709,7 +709,7 @@ stand_in() {
 # In a PID namespace, where who was last can be said: the keeper's number is given to a stranger just before
 # release opens it.
 @test "release ends no stranger who has the keeper's number" {
-	need_root "a PID namespace"
+	need_pid_namespace
 	need strace
 	[ -w /proc/sys/kernel/ns_last_pid ] || skip "the kernel has no CONFIG_CHECKPOINT_RESTORE"
 	cat >"$TMP/inside" <<-'END'

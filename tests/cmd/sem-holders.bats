@@ -32,11 +32,6 @@ exec_container() {
 	exec unshare --pid --fork --mount-proc --kill-child "$@"
 }
 
-need_containers() {
-	need_root "a PID namespace"
-	unshare --pid --fork --mount-proc true || skip "no PID namespaces here"
-}
-
 # The identifier of the table of holders.
 table() {
 	ipc-ls -a --noheadings -o STATE,ID -k memory | sed -n 's/holders of semaphores.* //p'
@@ -55,7 +50,7 @@ forge() {
 }
 
 @test "a holder that died in another container holds nothing up" {
-	need_containers
+	need_pid_namespace
 	ipc-sem create m
 	mkfifo "$TMP/go"
 	# Whatever number the one had, there is a living process with it here, and an older one.
@@ -75,7 +70,7 @@ forge() {
 }
 
 @test "who lives here keeps its slot, whatever died elsewhere" {
-	need_containers
+	need_pid_namespace
 	ipc-sem create -c 3 m
 	for free in 2 1; do
 		background ipc-sem run m -- sleep 1000
@@ -87,7 +82,7 @@ forge() {
 }
 
 @test "release in a container ends nobody who has the number of another one's keeper" {
-	need_containers
+	need_pid_namespace
 	ipc-sem create m
 	mkfifo "$TMP/go"
 	# They must be older than what is written of the keeper.
@@ -156,7 +151,7 @@ forge() {
 }
 
 @test "a /proc of other numbers is not believed" {
-	need_containers
+	need_pid_namespace
 	[ -w /proc/sys/kernel/ns_last_pid ] || skip "the kernel has no CONFIG_CHECKPOINT_RESTORE"
 	ipc-sem create m
 	mkfifo "$TMP/go"
