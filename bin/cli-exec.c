@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -104,6 +105,21 @@ int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 	}
 	errno = errnum;
 	return status_of_errno(errnum);
+}
+
+bool cli_is_command(const char *word)
+{
+	if (word[0] == '/' || strncmp(word, "./", 2) == 0 || strncmp(word, "../", 3) == 0)
+		return true;
+	return word[0] && word[0] != '-' && cli_find_command(word, NULL) == 0;
+}
+
+void cli_hint_separator(int argc, char **argv, bool needed, const char *example)
+{
+	for (int i = 1; i < argc && !needed; i++)
+		needed = cli_is_command(argv[i]);
+	if (needed)
+		fprintf(stderr, "hint: put -- before COMMAND, as in: %s\n", example);
 }
 
 /*

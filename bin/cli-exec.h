@@ -18,6 +18,12 @@ enum { CLI_CANNOT_RUN = 126, CLI_NOT_FOUND = 127, CLI_BY_SIGNAL = 128 };
  */
 char **cli_split_command(int *argc, char **argv);
 
+/* True if WORD may be meant as a COMMAND: a path that begins with / or . or a command in PATH. */
+bool cli_is_command(const char *word);
+
+/* After a usage error without "--": if a word of ARGV may be meant as a COMMAND, or NEEDED, hint at "--" with EXAMPLE. */
+void cli_hint_separator(int argc, char **argv, bool needed, const char *example);
+
 /*
  * 0 if execvp(3) would find COMMAND, and then where in PATH (NULL: no matter); else 126 or 127
  * with errno.

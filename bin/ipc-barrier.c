@@ -245,9 +245,13 @@ static int barrier_wait(int argc, char **argv)
 		NULL
 	};
 	struct options options = { .wants = PARTIES_MAY };
+	int status;
 
 	options.command = cli_split_command(&argc, argv);
-	return run(argc, argv, &argp, &options, do_wait);
+	status = run(argc, argv, &argp, &options, do_wait);
+	if (status == IPCU_USAGE && !options.command)
+		cli_hint_separator(argc, argv, false, "ipc-barrier wait NAME PARTIES -- COMMAND");
+	return status;
 }
 
 static int barrier_abort(int argc, char **argv)

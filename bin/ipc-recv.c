@@ -331,6 +331,35 @@ static int receive(const struct recv_queues *from)
 	return recv_stream(from);
 }
 
+/*
+ * Several NAMEs are legal, so a forgotten -- would create a queue named as the command. A NAME after the first is
+ * refused if it may be a command and no queue has it.
+ */
+static int check_names(const struct recv_options *options)
+{
+	struct ipcu_open how = { .create = IPCU_CREATE_NEVER };
+	enum ipcu_result result;
+	ipcu_queue *queue;
+
+	if (options->command || options->common.open.create == IPCU_CREATE_ALWAYS)
+		return IPCU_OK;
+	for (size_t i = 1; i < options->name_count; i++) {
+		if (!cli_is_command(options->names[i]))
+			continue;
+		result = ipcu_queue_open(&queue, options->names[i], &how);
+		if (result == IPCU_OK)
+			ipcu_queue_close(queue);
+		if (result != IPCU_NOT_FOUND && result != IPCU_USAGE)
+			continue;
+		cli_complain(
+			&options->common, options->names[i],
+			"put -- before COMMAND, as in: ipc-recv NAME -- COMMAND; --create creates such a queue",
+			"no queue has this name, but a command has");
+		return IPCU_USAGE;
+	}
+	return IPCU_OK;
+}
+
 int ipc_recv(int argc, char **argv);
 
 int ipc_recv(int argc, char **argv)
@@ -351,6 +380,10 @@ int ipc_recv(int argc, char **argv)
 	else
 		status = cli_status(&options.common, NULL,
 				    ipcu_fail_call("malloc", ENOMEM, "cannot start"));
+	if (status == IPCU_USAGE && !options.command)
+		cli_hint_separator(argc, argv, false, "ipc-recv NAME -- COMMAND");
+	if (!status && !options.common.finished)
+		status = check_names(&options);
 	while (!status && !options.common.finished && opened < options.name_count) {
 		status = cli_status(&options.common, options.names[opened],
 				    ipcu_queue_open(&from.queues[opened], options.names[opened],

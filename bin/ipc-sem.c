@@ -306,6 +306,16 @@ static const struct argp run_argp = {
 	.children = run_children,
 };
 
+/* What flock(1) reads, and this command does not: a COMMAND without --, -c with a shell command, and -w. */
+static void hint_for_flock(int argc, char **argv, char **command)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "-w", 2) == 0)
+			fputs("hint: the time limit is -t DURATION, as in -t 5s\n", stderr);
+	if (!command)
+		cli_hint_separator(argc, argv, true, "ipc-sem run NAME -- sh -c 'first && second'");
+}
+
 int sem_run(int argc, char **argv)
 {
 	struct sem_options options = { .needs_command = true };
@@ -319,6 +329,8 @@ int sem_run(int argc, char **argv)
 
 	options.command = cli_split_command(&argc, argv);
 	status = sem_start(&run_argp, argc, argv, &options);
+	if (status == IPCU_USAGE)
+		hint_for_flock(argc, argv, options.command);
 	if (status || options.common.finished)
 		return status;
 	/* A command that is not there need not wait for its turn to say so. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli-interrupt.h"
@@ -150,6 +151,17 @@ static int send_arguments(ipcu_queue *queue, const struct options *options)
 	return IPCU_OK;
 }
 
+/* After a usage error: a MESSAGE such as -5 was read as an option. */
+static void hint_at_dashes(int argc, char **argv)
+{
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (argv[i][0] == '-' && argv[i][1] && !strchr("T0wtnEmqvh?V-", argv[i][1])) {
+			fputs("hint: put -- before a MESSAGE that begins with -, as in: ipc-send NAME -- -5\n",
+			      stderr);
+			return;
+		}
+}
+
 int ipc_send(int argc, char **argv);
 
 int ipc_send(int argc, char **argv)
@@ -159,6 +171,8 @@ int ipc_send(int argc, char **argv)
 	enum ipcu_result result;
 	int status = cli_parse(&argp, "ipc-send", argc, argv, &options.common, &options);
 
+	if (status == IPCU_USAGE)
+		hint_at_dashes(argc, argv);
 	if (status || options.common.finished)
 		return status;
 	result = ipcu_queue_open(&queue, options.name, &options.common.open);

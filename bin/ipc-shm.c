@@ -493,10 +493,15 @@ static int shm_lock_verb(int argc, char **argv)
 	struct shm_options options = { .most = 0 };
 	char *none[] = { NULL };
 
+	int status;
+
 	options.command = cli_split_command(&argc, argv);
 	if (!options.command)
 		options.command = none;
-	return run(argc, argv, &argp, &options, do_lock);
+	status = run(argc, argv, &argp, &options, do_lock);
+	if (status == IPCU_USAGE && options.command == none)
+		cli_hint_separator(argc, argv, true, "ipc-shm lock NAME -- COMMAND");
+	return status;
 }
 
 static const struct cli_verb verbs[] = {

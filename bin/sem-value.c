@@ -327,5 +327,7 @@ int sem_op(int argc, char **argv)
 	if (!status)
 		status = operate(&options, ops, (size_t)options.word_count - 1, path);
 	free(ops);
+	if (status == IPCU_USAGE && !options.command)
+		cli_hint_separator(argc, argv, false, "ipc-sem op NAME OP -- COMMAND");
 	return status;
 }

@@ -265,3 +265,31 @@ failing() {
 	as 1001 ipc-sem run 1000/m -- sh -c '! ipc-sem run -n -s 1000/m -- true'
 	as 1000 ipc-rm m
 }
+
+@test "a forgotten -- before COMMAND is a usage error with a hint, and creates nothing" {
+	printf 'cat\n' >"$TMP/work.sh"
+	chmod +x "$TMP/work.sh"
+	cd "$TMP"
+	fails_and_hints 2 "put -- before COMMAND" ipc-recv jobs cat
+	fails_and_hints 2 "put -- before COMMAND" ipc-recv jobs ./work.sh
+	fails_and_hints 2 "put -- before COMMAND" ipc-recv jobs "$TMP/work.sh"
+	fails_and_hints 2 "put -- before COMMAND" ipc-recv jobs grep -x foo
+	fails_and_hints 2 "put -- before COMMAND" ipc-sem run m -c 'a && b'
+	fails_and_hints 2 "put -- before COMMAND" ipc-sem run m ls -l
+	fails_and_hints 2 "put -- before COMMAND" ipc-sem run m ls
+	fails_and_hints 2 "put -- before COMMAND" ipc-sem op key:0x7007 0:-1 ls
+	fails_and_hints 2 "put -- before COMMAND" ipc-shm lock s ls
+	fails_and_hints 2 "put -- before COMMAND" ipc-shm lock s ls -l
+	fails_and_hints 2 "put -- before COMMAND" ipc-barrier wait b ls
+	fails_and_hints 2 "put -- before COMMAND" ipc-barrier wait b 2 ls
+	fails_and_hints 2 "-t DURATION" ipc-sem run -w 5 m -- true
+	fails_and_hints 2 "-t DURATION" ipc-sem run -w 5 m ls
+	fails_and_hints 2 "put -- before a MESSAGE" ipc-send q -5
+	nothing_created
+	# A queue of that name is a NAME, and so is one that is asked for.
+	ipc-send cat x
+	[ "$(ipc-recv jobs cat)" = x ]
+	ipc-recv -n --create jobs ls || [ $? -eq 1 ]
+	ipc-send q -- -5
+	[ "$(ipc-recv q)" = -5 ]
+}
