@@ -102,7 +102,7 @@ bool ipcu_registry_is_marked(uid_t owner, unsigned mark)
 }
 
 /* The version is stored before the magic (registry-table.c), so a reader of the magic reads the version that goes with it. */
-static enum ipcu_result check_version(struct registry_segment *segment, int id, bool damaged)
+static enum ipcu_result check_version(struct registry_segment *segment, bool damaged)
 {
 	uint64_t magic = atomic_load_explicit(&segment->magic, memory_order_acquire);
 	uint32_t version = atomic_load_explicit(&segment->version, memory_order_relaxed);
@@ -134,7 +134,7 @@ static enum ipcu_result attach(struct ipcu_registry *registry, bool writable, bo
 			return IPCU_NOT_FOUND; /* removed meanwhile */
 		return ipcu_fail_call("shmat", errno, "cannot attach the registry of names");
 	}
-	result = check_version(segment, registry->id, damaged);
+	result = check_version(segment, damaged);
 	if (result != IPCU_OK) {
 		shmdt(segment);
 		return result;
