@@ -366,7 +366,7 @@ enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, vo
 		result = fn(&info, context);
 	}
 	if (result == IPCU_OK && !found && errnum)
-		return ipcu_fail_call("", errnum, "cannot list objects");
+		return ipcu_fail_call("msgget", errnum, "cannot list objects");
 	return result == IPCU_OK && !found ? ipcu_fail(IPCU_NOT_FOUND, "no such object") : result;
 }
 

@@ -104,7 +104,9 @@ static enum ipcu_result remove_raw(const struct ipcu_name *name, enum ipcu_kind 
 	const struct ipc_perm perm = { .uid = raw.info.owner, .cuid = raw.info.creator };
 	const struct ipcu_kind_ops *ops = ipcu_kind_ops(raw.info.kind);
 
-	if (result != IPCU_OK || !raw.count)
+	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
+		return result;
+	if (!raw.count)
 		return ipcu_fail(IPCU_NOT_FOUND, "no such %s", ipcu_kind_name(kind));
 	if (raw.count > 1) {
 		ipcu_fail(IPCU_CONFLICT, "there are %d objects of different kinds with it",
