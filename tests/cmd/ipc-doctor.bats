@@ -903,6 +903,6 @@ repairs() {
 	run grep -nE '"(ipc-recv|ipc-rm -f|kill%s|kill %d|ipc-rm -k)' "$IPC_SRCDIR"/bin/doctor-*.c
 	[ -z "$output" ]
 	# Hints of the library; comments may say what the code removes.
-	run bash -c "grep -nE '(or|and|:) remove |remove it with|with -f\"|ipc-rm -f|all the same' '$IPC_SRCDIR'/lib/*.c | grep -v '[0-9]: [*]'"
+	run bash -c "grep -nE '(or|and|:) remove |remove it with|with -f\"|ipc-rm -f|all the same' '$IPC_SRCDIR'/lib/*.c | grep -vE ':[[:space:]]*(/[*]|[*]) '"
 	[ -z "$output" ]
 }
