@@ -214,7 +214,6 @@ semaphore semaphore (name lost), 3/3 free" ]
 }
 
 @test "bookkeeping is removed by key or identifier only with -f, and what depends on it is stated" {
-	need_namespace "looks at all objects"
 	local id
 	ipc-send queue x
 	ipc-shm create -T i64 memory

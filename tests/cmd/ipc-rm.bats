@@ -22,7 +22,7 @@ load ../helper
 	until_true blocked $receiver
 	fails 7 ipc-rm q1
 	[[ $stderr == *"it is in use: $receiver receives (ipc-recv q1)"* ]]
-	[[ $stderr == *"hint: "*"-f"* ]]
+	[[ $stderr == *"hint: wait until it is no longer in use"* && $stderr != *" -f"* ]]
 	fails 7 ipc-rm --dry-run q1
 	ipc-rm -f q1
 	finish $receiver 3

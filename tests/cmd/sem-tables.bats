@@ -21,12 +21,10 @@ tables() {
 
 # What a job that cleans up removes: all segments that no process has attached.
 clean_up() {
-	need_namespace "removes segments"
 	awk 'NR > 1 && $7 == 0 { print $2 }' /proc/sysvipc/shm | xargs -r -n 1 ipcrm -m
 }
 
 @test "many locks need one table" {
-	need_namespace "creates many sets"
 	need python3
 	local count=${LOCKS:-3000}
 	perl -e 'print "m$_\n" for 1 .. shift' "$count" | xargs -n 1 ipc-sem create
@@ -79,7 +77,6 @@ clean_up() {
 
 @test "without a table a semaphore works" {
 	need_root "another user"
-	need_namespace "removes segments"
 	ipc-sem create -m 666 -c 2 m
 	ipcrm -m "$(tables)"
 	[ "$(as 1000 ipc-sem run root/m -- sh -c 'echo "${IPC_SLOT-none}"')" = none ]
@@ -90,7 +87,6 @@ clean_up() {
 
 @test "a table grants what its semaphores grant: by mode, after a chmod, and for a name that is created again" {
 	need_root "another user"
-	need_namespace "compares all segments"
 	modes() {
 		awk 'NR > 1 && $4 > 60000000 { print $3 }' /proc/sysvipc/shm | sort | xargs
 	}

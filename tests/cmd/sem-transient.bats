@@ -42,7 +42,6 @@ gone_is() {
 
 @test "after run it is removed by the next command that can, by --stale, or to make room" {
 	need_root sysctl
-	need_namespace sysctl
 	ipc-sem run --transient m -- true
 	value_is m 1
 	ipc-rm -v --stale --older-than=0 | grep -q 'semaphore m: it is transient, and no process uses it'
