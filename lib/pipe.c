@@ -102,7 +102,8 @@ static enum ipcu_result used(unsigned ends)
 					    "processes are at both ends" };
 
 	ipcu_fail(IPCU_CONFLICT, "it is in use: %s", what[ends & 3]);
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -213,11 +214,33 @@ static void remove_all(const ipcu_pipe *pipe)
 	ipcu_pipe_reopen(pipe->set);
 }
 
+/*
+ * Caller holds the registry lock, and the pipe of RECORD has no set. Remove its segment if no process has it attached: no
+ * process can use a pipe without its set, which is created first.
+ */
+static bool settle_segment(struct ipcu_registry *registry, const char *name,
+			   const struct ipcu_record *record, bool dry_run)
+{
+	struct shmid_ds segment;
+
+	if (ipcu_stat_segment(record->id, &segment) < 0 || segment.shm_nattch ||
+	    segment.shm_perm.cuid != registry->owner || PERM_KEY(segment.shm_perm) != record->key)
+		return false;
+	if (dry_run)
+		return true;
+	if (ipcu_family_remove(IPCU_FAMILY_SEGMENT, record->id) < 0)
+		return false;
+	ipcu_registry_drop(registry, name);
+	return true;
+}
+
 bool ipcu_pipe_settle(struct ipcu_registry *registry, const char *name,
 		      const struct ipcu_record *record, bool dry_run)
 {
 	int set = ipcu_pipe_set_of(record->key, registry->owner, name);
 
+	if (set < 0 && errno == ENOENT)
+		return settle_segment(registry, name, record, dry_run);
 	if (set < 0 || !ipcu_pipe_is_left(set))
 		return false;
 	if (dry_run)

@@ -122,8 +122,8 @@ failing() {
 	need strace
 	commands_are_32_bit && skip "strace names the calls of 64 bits"
 	local get=msgget,semget,shmget
-	fails 4 failing EPERM $get ipc-send q1 x
-	[[ $stderr == *"registry of names: Operation not permitted"*"hint: a sandbox (seccomp)"* ]]
+	fails 8 failing EPERM $get ipc-send q1 x
+	[[ $stderr == *"registry of names: a sandbox refuses System V IPC"*"hint: "* ]]
 	fails 5 failing ENOMEM $get ipc-send q1 x
 	[[ $stderr == *"registry of names: not enough memory"* ]]
 	fails 8 failing EINVAL $get ipc-send q1 x

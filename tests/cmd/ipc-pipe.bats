@@ -520,8 +520,8 @@ set_on_key() {
 	until_true state_is p 0bytes,nobody
 	set_on_key "$(field p KEY)" 0 0 remove
 	fails 8 ipc-pipe read p
-	[ "${stderr_lines[1]}" = "hint: remove the rest with ipc-rm -f" ]
-	ipc-rm -f p
+	[ "${stderr_lines[1]}" = "hint: ipc-rm --stale removes what is left of it" ]
+	ipc-rm --stale
 	nothing_left
 }
 
@@ -533,7 +533,7 @@ set_on_key() {
 	until_true gone $first
 	key=$(field p KEY)
 	# The first one sleeps between closing the old pipe and removing it.
-	background strace -qq -o /dev/null -e inject=shmctl:delay_enter=800000 ipc-pipe write p <<<text; writer=$!
+	background strace -qq -o /dev/null -e inject=shmctl:delay_enter=800000:when=5..7 ipc-pipe write p <<<text; writer=$!
 	until_true eval '[ "$(ipc-sem get -i 4 key:$key)" = 1 ]'
 	[ "$(ipc-pipe read -t 19s p)" = text ]
 	finish $writer
