@@ -158,17 +158,20 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 				const struct ipcu_open *how)
 {
 	struct ipc_perm perm;
-	enum ipcu_result result = ipcu_registry_find(registry, name, record);
+	bool recorded;
+	enum ipcu_result result = ipcu_object_find(registry, name, record, &perm, &recorded);
 	int id;
 
+	/* Found by its key: a cleanup job may have removed the registry. */
+	if (result == IPCU_OK && !recorded)
+		result = ipcu_registry_put(registry, name, record);
 	if (result != IPCU_OK && result != IPCU_NOT_FOUND)
 		return result;
-	if (result == IPCU_OK && ipcu_object_verify(registry, name, record, &id, &perm)) {
+	if (result == IPCU_OK) {
 		if (record->kind != IPCU_KIND_MEMORY) {
 			ipcu_fail(IPCU_CONFLICT, "it is %s, not memory",
 				  ipcu_kind_phrase((enum ipcu_kind)record->kind));
-			ipcu_hint(
-				"all kinds share one namespace: use another name");
+			ipcu_hint("all kinds share one namespace: use another name");
 			return IPCU_CONFLICT;
 		}
 		ipcu_shm_cancel(registry, name, record);
@@ -183,8 +186,7 @@ static enum ipcu_result publish(ipcu_shm_stage *stage, struct ipcu_registry *reg
 		return ipcu_fail(IPCU_NOT_FOUND, "no such memory");
 	if (ipcu_name_check_new(name) != IPCU_OK)
 		return IPCU_USAGE;
-	if (result == IPCU_OK)
-		ipcu_object_clear_up(registry, name);
+	ipcu_object_clear_up(registry, name);
 	if (how && how->found_mode)
 		*how->found_mode = how->mode;
 	return publish_new(stage, registry, name, record, how ? how->mode : 0);

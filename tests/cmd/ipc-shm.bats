@@ -527,3 +527,15 @@ is_stopped() {
 	fails 7 unshare --pid --fork ipc-rm m
 	[[ $stderr == *"a process of another PID namespace holds its lock"* ]]
 }
+
+@test "a load after a cleanup job removed the registry replaces the memory, and makes no second one" {
+	local key registry
+	printf old | ipc-shm load l
+	key=$(field l KEY)
+	registry=$(ipc-ls -a -k memory --noheadings -o KEY,STATE | sed -n 's/ *registry of names.*//p')
+	ipcrm -M "$registry"
+	printf new | ipc-shm load l
+	[ "$(field l KEY)" = "$key" ]
+	[ "$(ipc-shm read l)" = new ]
+	[ "$(ipc-ls -a -k memory --noheadings -o KEY | wc -l)" = 2 ]
+}
