@@ -368,6 +368,8 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && strcmp(argv[1], "hold") == 0)
 		return soak_hold(argv[2], argv[3][0] == 'x', atol(argv[4]));
+	if (argc == 2 && strcmp(argv[1], "cleanup") == 0)
+		return soak_cleanup();
 	if (!getenv("IPC_TEST_NAMESPACE")) {
 		printf("1..0 # SKIP needs an IPC namespace of its own: counts objects\n");
 		return 0;

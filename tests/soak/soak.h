@@ -6,6 +6,7 @@
  *	soak-book.c  what was sent and received, taken and given
  *	soak-end.c   the invariants, when all is over
  *	soak-hold.c  what runs under a lock, and looks whether it is alone
+ *	soak-cleanup.c  removes segments that no process has attached
  */
 #ifndef SOAK_H
 #define SOAK_H
@@ -98,5 +99,8 @@ void soak_check(void);
 
 /* soak-hold.c: main() of "soak hold FILE MODE MILLISECONDS". Exit 0, or 9: not alone. */
 int soak_hold(const char *file, bool exclusive, long milliseconds);
+
+/* soak-cleanup.c: main() of "soak cleanup". */
+int soak_cleanup(void);
 
 #endif
