@@ -126,7 +126,7 @@ char *cli_safe(const char *text)
 void cli_print_safe(FILE *out, const char *text)
 {
 	const char *end = text + strlen(text);
-	char safe[SAFE_MAX];
+	char safe[SAFE_MAX] = "";
 
 	while (text < end)
 		fwrite(safe, 1, safe_character(&text, end, safe), out);

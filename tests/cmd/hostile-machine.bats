@@ -57,7 +57,7 @@ refused() {
 
 @test "a receive ends at its deadline without timer_create" {
 	need strace
-	local errno before
+	local errno
 	ipc-sem create m
 	ipc-send q x
 	ipc-recv q
@@ -77,7 +77,7 @@ refused() {
 @test "without futex a wait sleeps, and sees a change" {
 	need strace
 	ipc-shm create -T i32 v
-	local errno before
+	local errno
 	for errno in ENOSYS EPERM; do
 		ipc-shm set v 0
 		strace -f -qq -c -o "$TMP/calls" -e inject=futex:error=$errno ipc-shm wait -t 1s v eq 1 && false

@@ -72,6 +72,7 @@ hold() {
 	shows ipc-ls -a -o +COMMAND
 }
 
+# shellcheck disable=SC2086 # commands are lists of words
 @test "bodies of messages and paths with --json" {
 	local text=$EVIL path
 	ipc-send q "$text"

@@ -230,7 +230,7 @@ static void replace_set(struct set *set, size_t members, bool identity_last)
 	must(semctl(set->id, 0, IPC_RMID) == 0);
 	id = semget(key, (int)members, IPC_CREAT | IPC_EXCL | (set->state.sem_perm.mode & 0777));
 	must(id >= 0);
-	semop(id, &(struct sembuf){ 0, 1, 0 }, 1);
+	must(semop(id, &(struct sembuf){ 0, 1, 0 }, 1) == 0);
 	must(semctl(id, 0, SETALL, (union semun){ .array = values }) == 0);
 	redirect(name_of(key), set->id, id);
 }

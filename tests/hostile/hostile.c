@@ -84,19 +84,12 @@ static void run_all(struct hostile_case *one)
 	ok(cases >= one->count / step, "all chosen cases were run");
 }
 
-int main(void)
+static int run(struct hostile_case *one)
 {
-	struct hostile_case *one =
-		mmap(NULL, sizeof(*one), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	const char *namespace = getenv("IPC_TEST_NAMESPACE"), *directory = getenv("IPC_BUILDDIR");
+	const char *directory = getenv("IPC_BUILDDIR");
 	char path[4096];
 	long only = rounds("HOSTILE_CASE", -1), wrong = 0;
 
-	if (!namespace || strcmp(namespace, "root") != 0) {
-		printf("1..0 # SKIP needs root: three users\n");
-		return 0;
-	}
-	must(one != MAP_FAILED);
 	snprintf(path, sizeof(path), "%s/bin", directory ? directory : ".");
 	if (!hostile_open_commands(path)) {
 		printf("Bail out! no commands in %s: %s\n", path, strerror(errno));
@@ -110,4 +103,21 @@ int main(void)
 	}
 	fuzz_remove_all();
 	return done();
+}
+
+int main(void)
+{
+	const char *namespace = getenv("IPC_TEST_NAMESPACE");
+	struct hostile_case *one;
+	int status;
+
+	if (!namespace || strcmp(namespace, "root") != 0) {
+		printf("1..0 # SKIP needs root: three users\n");
+		return 0;
+	}
+	one = mmap(NULL, sizeof(*one), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(one != MAP_FAILED);
+	status = run(one);
+	munmap(one, sizeof(*one));
+	return status;
 }
