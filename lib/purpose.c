@@ -188,7 +188,7 @@ static enum ipcu_result refuse_purpose(const struct ipcu_info *info)
 	static const struct {
 		const char *purpose, *depends;
 	} all[] = {
-		{ LOCK, "processes that create or remove a name take it" },
+		{ LOCK, "processes that change the names of the user take it" },
 		{ BODY, "its receiver would lose the message" },
 		{ STAGED, "the data would be lost" },
 		{ HOLDERS, "without it, holders are not shown and not found again" },

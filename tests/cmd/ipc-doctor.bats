@@ -219,8 +219,8 @@ empty() {
 	healthy
 	kill $receiver
 	finish $receiver 143
-	# Many messages without a byte fill it as well.
-	head -c 14000 /dev/zero | ipc-send -0 q1
+	# Many messages without a byte, as a foreign program sends them, fill it as well.
+	head -c 14000 /dev/zero | ipc-send -0 "key:$(field q1 KEY)"
 	advises q1 "14000 messages with 0 bytes are in it*"
 }
 
