@@ -138,7 +138,8 @@ static enum ipcu_result look(int id, uint64_t parties, struct ipcu_barrier_state
 	if (!plausible(state, parties)) {
 		ipcu_fail(IPCU_SYSTEM,
 			  "the barrier is corrupted: another program changed its semaphores");
-		ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
+		ipcu_hint(
+			"stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 		return IPCU_SYSTEM;
 	}
 	state->generation = state->values[HIGH] * (uint64_t)IPCU_DIGIT + state->values[LOW];
@@ -164,7 +165,8 @@ static enum ipcu_result used(const struct ipcu_barrier_state *state, uint64_t pa
 		ipcu_fail(IPCU_CONFLICT, "it is in use: a process runs its action");
 	else
 		return IPCU_OK;
-	ipcu_hint("wait until it is no longer in use; ipc-barrier status shows the waiting processes");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-barrier status shows the waiting processes");
 	return IPCU_CONFLICT;
 }
 
@@ -213,7 +215,8 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 	free(state.values);
 	if (result == IPCU_OK && errnum == EAGAIN) {
 		ipcu_fail(IPCU_CONFLICT, "it is in use: other processes keep changing it");
-		ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+		ipcu_hint(
+			"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 		return IPCU_CONFLICT;
 	}
 	/* Otherwise sealed, removed meanwhile, or without write permission: then it is as far as one can look. */

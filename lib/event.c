@@ -129,7 +129,8 @@ static enum ipcu_result used(unsigned count)
 	if (!count)
 		return IPCU_OK;
 	ipcu_fail(IPCU_CONFLICT, "it is in use: %u processes wait for it", count);
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 

@@ -130,9 +130,10 @@ static enum ipcu_result stuck(int id)
 	int holder = semctl(id, 0, GETPID);
 
 	if (holder > 0)
-		ipcu_fail(IPCU_SYSTEM,
-			  "the registry of names is locked by process %d, which does not release it",
-			  holder);
+		ipcu_fail(
+			IPCU_SYSTEM,
+			"the registry of names is locked by process %d, which does not release it",
+			holder);
 	else
 		ipcu_fail(
 			IPCU_SYSTEM,

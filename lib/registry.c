@@ -116,10 +116,10 @@ static enum ipcu_result check_version(struct registry_segment *segment, bool dam
 	ipcu_fail(IPCU_SYSTEM, "the registry of names has version %u, this program needs %u",
 		  version, REGISTRY_VERSION);
 	if (version > REGISTRY_VERSION)
-		ipcu_hint(
-			"a newer ipcutils created it: use that version");
+		ipcu_hint("a newer ipcutils created it: use that version");
 	else
-		ipcu_hint("an older ipcutils created it: use that version while its objects are in use");
+		ipcu_hint(
+			"an older ipcutils created it: use that version while its objects are in use");
 	return IPCU_SYSTEM;
 }
 

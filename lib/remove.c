@@ -41,7 +41,8 @@ static enum ipcu_result check_unused(enum ipcu_kind kind, enum ipcu_family famil
 	if (users.count) {
 		ipcu_fail(IPCU_CONFLICT, "it is in use: %s%s", users.text,
 			  users.count > 3 ? " and others" : "");
-		ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+		ipcu_hint(
+			"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 		return IPCU_CONFLICT;
 	}
 	/* Attached by somebody whose /proc we cannot read. */
@@ -49,7 +50,8 @@ static enum ipcu_result check_unused(enum ipcu_kind kind, enum ipcu_family famil
 	    segment.shm_nattch > 0) {
 		ipcu_fail(IPCU_CONFLICT, "it is in use: attached %lu times, last by process %d",
 			  (unsigned long)segment.shm_nattch, (int)segment.shm_lpid);
-		ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+		ipcu_hint(
+			"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 		return IPCU_CONFLICT;
 	}
 	return ops && record && ops->in_use ? ops->in_use(id, record) : IPCU_OK;

@@ -165,7 +165,8 @@ enum ipcu_result ipcu_sem_in_use(int id, const struct ipcu_record *record)
 			  users.count > 3 ? " and others" : "");
 	else
 		ipcu_fail(IPCU_CONFLICT, "it is in use: %u units are held", held_units(m));
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -203,6 +204,7 @@ enum ipcu_result ipcu_sem_seal(int id, const struct ipcu_record *record)
 			return IPCU_OK;
 	}
 	ipcu_fail(IPCU_CONFLICT, "it is in use: processes take and release its units");
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }

@@ -147,7 +147,8 @@ enum ipcu_result ipcu_shm_set_seal(uint64_t lock, uid_t owner)
 	holder = ipcu_shm_lock_holder(lock, owner, &waiting);
 	ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
 		  (int)holder, waiting);
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 

@@ -112,13 +112,15 @@ static enum ipcu_result in_use(int id, const struct ipcu_record *record)
 	if (!holder)
 		return IPCU_OK;
 	if (holder == IPCU_PID_UNKNOWN)
-		ipcu_fail(IPCU_CONFLICT,
-			  "it is in use: a process of another PID namespace holds its lock, %u wait for it",
-			  waiting);
+		ipcu_fail(
+			IPCU_CONFLICT,
+			"it is in use: a process of another PID namespace holds its lock, %u wait for it",
+			waiting);
 	else
 		ipcu_fail(IPCU_CONFLICT, "it is in use: process %d holds its lock, %u wait for it",
 			  (int)holder, waiting);
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -133,7 +135,8 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 	ipcu_shm_set_unseal(lock, owner_of(id));
 	ipcu_fail(IPCU_CONFLICT, "it is in use: attached %lu times, last by process %d",
 		  (unsigned long)segment.shm_nattch, (int)segment.shm_lpid);
-	ipcu_hint("wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
+	ipcu_hint(
+		"wait until it is no longer in use; ipc-ls -o +USE shows the processes that use it");
 	return IPCU_CONFLICT;
 }
 
@@ -255,7 +258,8 @@ static enum ipcu_result understand(ipcu_shm *shm, const struct ipcu_shm_layout *
 		ipcu_fail(IPCU_SYSTEM,
 			  "the memory is corrupted: its name says %llu bytes, there are %llu",
 			  (unsigned long long)length, (unsigned long long)there);
-		ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
+		ipcu_hint(
+			"stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 		return IPCU_SYSTEM;
 	}
 	shm->type = (enum ipcu_type)type;
@@ -361,7 +365,8 @@ static enum ipcu_result enter_stage(ipcu_shm *shm, struct shmid_ds *segment)
 					  shm->object.definition[IPCU_SHM_LENGTH]);
 	if (!shm->control) {
 		ipcu_fail(IPCU_SYSTEM, "the staged segment is corrupted");
-		ipcu_hint("stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
+		ipcu_hint(
+			"stop the programs that use it before it is replaced; ipc-ls -o +USE shows them");
 		return IPCU_SYSTEM;
 	}
 	for (;;) {

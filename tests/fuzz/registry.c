@@ -124,15 +124,14 @@ static void look(struct fuzz_input *input)
 
 static void change(struct fuzz_input *input, bool put)
 {
-	struct ipcu_record record = { .kind = IPCU_KIND_QUEUE,
-				      .state = IPCU_RECORD_LIVE },
-			   found;
+	struct ipcu_record record = { .kind = IPCU_KIND_QUEUE, .state = IPCU_RECORD_LIVE }, found;
 	struct ipcu_registry registry;
 	const char *name = name_of(input);
 
 	if (fuzz_result(ipcu_registry_open_locked(&registry, geteuid(), true)) != IPCU_OK)
 		return;
-	record.key = ipcu_name_derive(geteuid(), name, 0); /* a record with another key is refused */
+	record.key =
+		ipcu_name_derive(geteuid(), name, 0); /* a record with another key is refused */
 	record.created = (int64_t)fuzz_take(input, 1);
 	if (!put) {
 		ipcu_registry_drop(&registry, name);

@@ -113,7 +113,8 @@ static void carries(void)
 	semctl(id, 6, SETVAL, 1);
 	is_result(ipcu_barrier_wait(barrier, NULL, NULL, NULL), IPCU_SYSTEM,
 		  "two open gates are damage");
-	ok(strstr(ipcu_last_error()->hint, "stop the programs"), "with a hint that removes nothing");
+	ok(strstr(ipcu_last_error()->hint, "stop the programs"),
+	   "with a hint that removes nothing");
 	ipcu_barrier_close(barrier);
 	is_result(ipcu_remove("carry", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 }

@@ -74,7 +74,8 @@ static void damaged(void)
 		semctl(id, values[i][0], SETVAL, values[i][2]);
 		is_result(ipcu_event_status(event, &info), IPCU_SYSTEM, "damage is seen");
 		is_result(ipcu_event_clear(event), IPCU_SYSTEM, "and nothing is changed");
-		ok(strstr(ipcu_last_error()->hint, "stop the programs"), "with a hint that removes nothing");
+		ok(strstr(ipcu_last_error()->hint, "stop the programs"),
+		   "with a hint that removes nothing");
 	}
 	ipcu_event_close(event);
 	is_result(ipcu_remove("damaged", IPCU_KIND_ANY, IPCU_REMOVE_FORCE), IPCU_OK, "removed");

@@ -55,11 +55,16 @@ static void owners(void)
 
 static void malformed(void)
 {
-	static const char *const bad[] = {
-		"",	 "/q",	 "root/", "a:b",  "a b",   "-x",     ".x",
-		"a/b/c", "\x80", "a\nb",  "key:", "key:0", "key:-0", "key:-2147483649", "key:-0x1", "key:0x1ffffffff",
-		"id:-1", "id:x", "ftok:"
-	};
+	static const char *const bad[] = { "",	       "/q",
+					   "root/",    "a:b",
+					   "a b",      "-x",
+					   ".x",       "a/b/c",
+					   "\x80",     "a\nb",
+					   "key:",     "key:0",
+					   "key:-0",   "key:-2147483649",
+					   "key:-0x1", "key:0x1ffffffff",
+					   "id:-1",    "id:x",
+					   "ftok:" };
 	char longer[6000];
 	struct ipcu_name name;
 

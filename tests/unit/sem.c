@@ -146,7 +146,8 @@ static void damaged(void)
 	semctl(id, 0, SETVAL, 0);
 	semctl(id, 3, SETVAL, 0);
 	is_result(ipcu_lock_exclusive(sem, &past, &hold), IPCU_SYSTEM, "a count of none is damage");
-	ok(strstr(ipcu_last_error()->hint, "stop the programs"), "with a hint that removes nothing");
+	ok(strstr(ipcu_last_error()->hint, "stop the programs"),
+	   "with a hint that removes nothing");
 	semctl(id, 3, SETVAL, 3);
 	is_result(ipcu_sem_status(sem, &info), IPCU_OK, "as it was");
 	semctl(id, 0, SETVAL, 4);
