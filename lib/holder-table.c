@@ -215,7 +215,7 @@ static bool is_semaphore(int id, const struct semid_ds *state, const struct ipc_
 static bool is_used(const struct ipc_perm *perm)
 {
 	struct seminfo info;
-	struct semid_ds state;
+	struct semid_ds state = { .sem_nsems = 0 }; /* analyzers do not see the kernel fill it */
 	int last = semctl(0, 0, SEM_INFO, (union semun){ .__buf = &info });
 
 	for (int slot = 0; slot <= last; slot++) {

@@ -104,7 +104,7 @@ failing() {
 @test "a process or thread that cannot be created is status 5 with a message" {
 	need strace
 	commands_are_32_bit && skip "strace names the calls of 64 bits"
-	local start=?clone,?clone3,?fork,?vfork
+	local start='?clone,?clone3,?fork,?vfork'
 	ipc-send q1 x
 	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-recv q1 -- true
 	[ "$(ipc-recv -n q1)" = x ]

@@ -36,6 +36,7 @@ remedied() {
 	[ "$(wc -l <<<"$line")" = 1 ]
 	# shellcheck disable=SC2027,SC2053 # a pattern
 	[[ $line == "$subject: "$message"; $how: "* ]] || { echo "not as expected: $line"; return 1; }
+	# shellcheck disable=SC2034 # the caller's variable
 	remedy=${line##*; "$how": }
 	[ -z "$stderr" ]
 }
