@@ -117,7 +117,8 @@ static void replace_lock(struct ipcu_registry *registry)
 		int next = semget(ipcu_name_derive(geteuid(), IPCU_LOCK_NAME, i % 2), 1,
 				  IPC_CREAT | 0600);
 
-		semop(next, &take, 1);
+		if (semop(next, &take, 1) < 0)
+			break;
 		atomic_store(&registry->segment->lock, (uint32_t)next + 1);
 		semctl(held, 0, IPC_RMID);
 		held = next;

@@ -95,8 +95,8 @@ static void foreign_set(const char *what, int members, bool use)
 	unsigned short values[64] = { 0 };
 	ipcu_event *e;
 
-	if (use)
-		semop(set, &op, 1);
+	if (use && semop(set, &op, 1) < 0)
+		return;
 	if (!ok(ipcu_event_open(&e, "dead-f", NULL) == IPCU_OK, "an event is created beside %s",
 		what))
 		return;
