@@ -13,6 +13,7 @@
 #include "error.h"
 #include "holder.h"
 #include "object.h"
+#include "sem.h"
 #include "shm.h"
 
 /* ---- holders -------------------------------------------------------------------- */
@@ -48,7 +49,12 @@ static void look_at_holder(const struct ipcu_holder *holder, void *context)
 
 static void look_at_semaphore(const struct holding *holding)
 {
+	pid_t first = ipcu_sem_first_waiter(holding->info->id);
+
 	ipcu_holders_list(holding->info->id, look_at_holder, (void *)holding, NULL);
+	if (first && doctor_stopped(first))
+		tell_stopped(holding, first,
+			     "is first in its wait queue: the processes after it wait");
 }
 
 static void look_at_memory(const struct holding *holding)

@@ -65,8 +65,9 @@ enum ipcu_result doctor_systemd(struct doctor *doctor);	 /* doctor-systemd.c */
 enum ipcu_result doctor_limits(struct doctor *doctor);	 /* doctor-limits.c */
 enum ipcu_result doctor_registry(struct doctor *doctor); /* doctor-names.c */
 enum ipcu_result doctor_unreachable(struct doctor *doctor);
-enum ipcu_result doctor_keys(struct doctor *doctor);	/* doctor-keys.c */
-enum ipcu_result doctor_holders(struct doctor *doctor); /* doctor-objects.c */
+enum ipcu_result doctor_keys(struct doctor *doctor);	 /* doctor-keys.c */
+enum ipcu_result doctor_holders(struct doctor *doctor);	 /* doctor-objects.c */
+enum ipcu_result doctor_deadlock(struct doctor *doctor); /* doctor-deadlock.c */
 enum ipcu_result doctor_queues(struct doctor *doctor);
 
 #endif

@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli-exec.h"
 #include "cli-output.h"
 #include "cli-verbs.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "parse.h"
+#include "process.h"
 #include "queue.h"
 
 enum wants_parties { PARTIES_NEVER, PARTIES_MAY, PARTIES_MUST };
@@ -25,6 +28,7 @@ struct options {
 	bool break_on_timeout;
 	char **command; /* NULL: none */
 	int command_status;
+	struct cli_wait *wait; /* that is reported */
 };
 
 static error_t parse_argument(struct argp_state *state, struct options *options, const char *arg)
@@ -99,16 +103,54 @@ static const struct argp_child looking[] = {
 
 /* ---- wait ------------------------------------------------------------------ */
 
-/* COMMAND, for the last to come. Its own status becomes ours. */
+/* Run COMMAND, for the party that arrives last. Its status becomes that of this command. */
 static enum ipcu_result act(void *context)
 {
 	struct options *options = context;
 	bool started;
 
+	cli_wait_pause(options->wait);
 	options->command_status = cli_run_bound(options->command, &started);
 	if (!started)
 		cli_cannot_run(&options->common, options->command[0], options->command_status);
 	return options->command_status ? IPCU_BROKEN : IPCU_OK;
+}
+
+/* The arrived processes that one line has room for. */
+struct arrived {
+	char *text;
+	size_t capacity;
+	unsigned count;
+};
+
+static void name_arrived(pid_t pid, unsigned index, void *context)
+{
+	struct arrived *arrived = context;
+	char command[64];
+
+	(void)index;
+	if (arrived->count++ >= 3 || pid == getpid())
+		return;
+	ipcu_process_command(pid, command, sizeof(command));
+	cli_wait_append(arrived->text, arrived->capacity, "; ");
+	cli_wait_process(arrived->text, arrived->capacity, pid, command);
+	cli_wait_append(arrived->text, arrived->capacity, " has arrived");
+}
+
+static bool describe_wait(void *handle, char *text, size_t capacity)
+{
+	struct arrived arrived = { text, capacity, 0 };
+	struct ipcu_barrier_info info;
+
+	if (ipcu_barrier_status(handle, &info) != IPCU_OK)
+		return false;
+	if (info.acting)
+		snprintf(text, capacity, "until the COMMAND of the last party has ended");
+	else
+		snprintf(text, capacity, "for %u more of %u parties", info.parties - info.waiting,
+			 info.parties);
+	ipcu_barrier_waiters(handle, name_arrived, &arrived);
+	return true;
 }
 
 static int do_wait(ipcu_barrier *barrier, struct options *options)
@@ -119,13 +161,17 @@ static int do_wait(ipcu_barrier *barrier, struct options *options)
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
 	enum ipcu_result result;
+	struct cli_wait wait = { .prepared = false };
 	unsigned index;
 	int status;
 
-	/* Stopped and continued: come again. */
+	options->wait = &wait;
+	cli_wait_begin(&wait, &options->common, options->name, describe_wait, barrier);
+	/* A process that was stopped and continued arrives again. */
 	do
 		result = ipcu_barrier_wait(barrier, &how, deadline, &index);
 	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
+	cli_wait_end(&wait);
 	if (result == IPCU_OK)
 		printf("%u\n", index);
 	status = cli_status(&options->common, options->name, result);

@@ -304,6 +304,7 @@ static const struct {
 	{ "unreachable", doctor_unreachable },
 	{ "keys", doctor_keys },
 	{ "holders", doctor_holders },
+	{ "deadlock", doctor_deadlock },
 	{ "queues", doctor_queues },
 };
 

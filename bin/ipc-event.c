@@ -10,6 +10,7 @@
 
 #include "cli-output.h"
 #include "cli-verbs.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "queue.h"
 
@@ -101,17 +102,31 @@ static enum ipcu_result do_pulse(ipcu_event *event, const struct options *option
 	return ipcu_event_pulse(event);
 }
 
+static bool describe_wait(void *handle, char *text, size_t capacity)
+{
+	struct ipcu_event_info info;
+
+	if (ipcu_event_status(handle, &info) != IPCU_OK || info.set)
+		return false;
+	snprintf(text, capacity, "until the event is set; %u process%s for it", info.waiting,
+		 info.waiting == 1 ? " waits" : "es wait");
+	return true;
+}
+
 static enum ipcu_result do_wait(ipcu_event *event, const struct options *options)
 {
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
 	uint64_t ticket = 0;
 	enum ipcu_result result;
+	struct cli_wait wait = { .prepared = false };
 
-	/* Stopped and continued: no pulse in between is missed. */
+	cli_wait_begin(&wait, &options->common, options->name, describe_wait, event);
+	/* A process that was stopped and continued misses no pulse in between. */
 	do
 		result = ipcu_event_wait(event, &ticket, deadline);
 	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
+	cli_wait_end(&wait);
 	return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli-interrupt.h"
 #include "cli-verbs.h"
+#include "cli-wait.h"
 #include "parse.h"
 #include "pipe-stream.h"
 
@@ -68,14 +69,27 @@ static bool again(enum ipcu_result result)
 	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR && !cli_interrupted();
 }
 
+static bool describe_wait(void *handle, char *text, size_t capacity)
+{
+	static const char *const peers[] = { "for a reader (ipc-pipe read)",
+					     "for a writer (ipc-pipe write)",
+					     "for the other end (ipc-pipe connect)" };
+	const enum ipcu_pipe_end *end = handle;
+
+	snprintf(text, capacity, "%s", peers[*end]);
+	return true;
+}
+
 static int stream(const struct options *options, enum ipcu_pipe_end end)
 {
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
 	enum ipcu_result result;
 	ipcu_pipe *pipe = NULL;
+	struct cli_wait wait = { .prepared = false };
 	int status;
 
+	cli_wait_begin(&wait, &options->common, options->name, describe_wait, &end);
 	do
 		result = ipcu_pipe_open(&pipe, options->name, end, options->size,
 					&options->common.open, deadline);
@@ -86,6 +100,7 @@ static int stream(const struct options *options, enum ipcu_pipe_end end)
 			result = ipcu_pipe_meet(pipe, deadline);
 		while (again(result));
 	}
+	cli_wait_end(&wait);
 	if (result == IPCU_OK)
 		status = pipe_stream(pipe, &options->common, options->name, end, options->progress);
 	else

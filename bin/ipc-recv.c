@@ -197,6 +197,35 @@ int recv_limit(const struct recv_queues *from, uint64_t *limit)
 	return IPCU_OK;
 }
 
+/* What the queues hold and no message of it was selected. */
+static bool describe_wait(void *handle, char *text, size_t capacity)
+{
+	const struct recv_queues *from = handle;
+	const struct recv_options *options = from->options;
+	uint64_t others = 0;
+
+	for (size_t i = 0; i < options->name_count; i++) {
+		struct ipcu_queue_info info;
+
+		if (ipcu_queue_status(from->queues[i], &info) == IPCU_OK)
+			others += info.messages;
+	}
+	snprintf(text, capacity, "for a message");
+	if (options->name_count > 1)
+		cli_wait_append(text, capacity, " in any of %zu queues", options->name_count);
+	if (options->select.pick != IPCU_PICK_FIRST && others)
+		cli_wait_append(text, capacity,
+				" of the selected type; there %s %llu of other types",
+				others == 1 ? "is" : "are", (unsigned long long)others);
+	return true;
+}
+
+void recv_wait_begin(const struct recv_queues *from)
+{
+	cli_wait_begin(from->wait, &from->options->common, from->options->names[0], describe_wait,
+		       (void *)from);
+}
+
 enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 			   struct ipcu_message *message)
 {
@@ -207,10 +236,13 @@ enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 		options->all ? &ipcu_no_wait : cli_deadline(&options->common, &storage);
 	enum ipcu_result result;
 
+	if (deadline != &ipcu_no_wait)
+		recv_wait_begin(from);
 	do
 		result = ipcu_queue_receive_any(from->queues, options->name_count, which, message,
 						&options->select, deadline);
 	while (recv_again(result));
+	cli_wait_pause(from->wait);
 	return result;
 }
 
@@ -367,7 +399,8 @@ int ipc_recv(int argc, char **argv)
 	struct recv_options options = { .common.command = "ipc-recv",
 					.format = { RECV_PLAIN, NULL, NULL, 0 } };
 	struct recv_lost lost = { 0 };
-	struct recv_queues from = { .options = &options, .lost = &lost };
+	struct cli_wait wait = { .prepared = false };
+	struct recv_queues from = { .wait = &wait, .options = &options, .lost = &lost };
 	size_t opened = 0;
 	int status;
 
@@ -394,6 +427,7 @@ int ipc_recv(int argc, char **argv)
 	}
 	if (!status && !options.common.finished)
 		status = receive(&from);
+	cli_wait_end(&wait);
 	put_back_kept(&from, opened);
 	status = report_lost(&from, status);
 	while (opened > 0)

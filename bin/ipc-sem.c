@@ -15,6 +15,7 @@
 
 #include "cli-exec.h"
 #include "cli-interrupt.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "name.h"
 #include "parse.h"
@@ -323,6 +324,7 @@ int sem_run(int argc, char **argv)
 	const struct timespec *deadline;
 	struct ipcu_hold hold;
 	char slot[16], path[CLI_PATH_MAX];
+	struct cli_wait wait = { .prepared = false };
 	ipcu_sem *sem;
 	enum ipcu_result result;
 	int status;
@@ -343,9 +345,11 @@ int sem_run(int argc, char **argv)
 		return status;
 	sem->execs = true;
 	cli_stops_start();
+	cli_wait_begin(&wait, &options.common, options.words[0], sem_describe_wait, &options);
 	do
 		result = sem_hold(sem, &options, deadline, &hold);
 	while (sem_reopened(&sem, &options, result));
+	cli_wait_end(&wait);
 	cli_stops_finish();
 	status = cli_status(&options.common, options.words[0], result);
 	if (result == IPCU_OK) { /* -E may make the status of "not now" 0 too */

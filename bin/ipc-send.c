@@ -135,13 +135,16 @@ static int send_arguments(ipcu_queue *queue, const struct options *options)
 {
 	enum ipcu_result result = send_quickly(queue, options);
 	size_t bytes = 0;
+	struct cli_wait wait = { .prepared = false };
 	int sent = 0;
 
 	if (result == IPCU_NOT_NOW) {
 		cli_interrupts_start();
+		cli_wait_begin(&wait, &options->common, options->name, send_describe_wait, queue);
 		do
 			result = send_one(queue, options, options->messages[sent]);
 		while (result == IPCU_OK && ++sent < options->message_count);
+		cli_wait_end(&wait);
 	}
 	if (result != IPCU_OK)
 		return send_failed(queue, &options->common, options->name, result, (uint64_t)sent);

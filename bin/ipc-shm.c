@@ -11,9 +11,11 @@
 
 #include "cli-exec.h"
 #include "cli-output.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "parse.h"
 #include "process.h"
+#include "queue.h"
 #include "shm-verbs.h"
 
 /* ---- words that begin with a dash ------------------------------------------- */
@@ -400,19 +402,46 @@ static int do_status(ipcu_shm *shm, struct shm_options *options)
 	return IPCU_OK;
 }
 
+static bool describe_lock(void *handle, char *text, size_t capacity)
+{
+	const struct shm_options *options = handle;
+	const struct ipcu_open how = { .create = IPCU_CREATE_NEVER, .deadline = &ipcu_no_wait };
+	struct ipcu_shm_info info;
+	enum ipcu_result result;
+	char command[64];
+	ipcu_shm *shm;
+
+	/* The handle that waits may replace its lock: this thread uses a handle of its own. */
+	if (ipcu_shm_open(&shm, options->name, NULL, &how) != IPCU_OK)
+		return false;
+	result = ipcu_shm_status(shm, &info);
+	ipcu_shm_close(shm);
+	if (result != IPCU_OK || !info.locked_by)
+		return false;
+	snprintf(text, capacity, "for the lock: ");
+	ipcu_process_command(info.locked_by, command, sizeof(command));
+	cli_wait_process(text, capacity, info.locked_by, command);
+	cli_wait_append(text, capacity, " holds it; %u process%s for it", info.lock_waiting,
+			info.lock_waiting == 1 ? " waits" : "es wait");
+	return true;
+}
+
 static int do_lock(ipcu_shm *shm, struct shm_options *options)
 {
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
 	char path[CLI_PATH_MAX];
 	enum ipcu_result result;
+	struct cli_wait wait = { .prepared = false };
 	int status = cli_find_command(options->command[0], path);
 
 	if (status == IPCU_OK) {
-		/* Stopped and continued: stand in line again. */
+		cli_wait_begin(&wait, &options->common, options->name, describe_lock, options);
+		/* A process that was stopped and continued joins the wait queue again. */
 		do
 			result = ipcu_shm_lock(shm, deadline);
 		while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
+		cli_wait_end(&wait);
 		if (result != IPCU_OK)
 			return cli_status(&options->common, options->name, result);
 		setenv("IPC_SHM", options->name, 1);

@@ -126,10 +126,12 @@ int recv_peek(const struct recv_queues *from)
 			return status;
 		if (options->all || deadline == &ipcu_no_wait)
 			return cli_status(&options->common, options->names[0], IPCU_NOT_NOW);
+		recv_wait_begin(from);
 		do
 			result = ipcu_queue_wait_any(from->queues, options->name_count, &which,
 						     &options->select, deadline);
 		while (recv_again(result));
+		cli_wait_pause(from->wait);
 		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR)
 			return IPCU_SYSTEM; /* the signal ends us */
 		if (result != IPCU_OK)

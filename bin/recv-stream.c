@@ -308,7 +308,9 @@ static void wait_for_more(struct batch *batch)
 	if (batch->waited_at != batch->done)
 		batch->deadline = cli_deadline(&options->common, &batch->storage);
 	batch->waited_at = batch->done;
+	recv_wait_begin(batch->from);
 	take(batch, batch->deadline);
+	cli_wait_pause(batch->from->wait);
 }
 
 int recv_stream(const struct recv_queues *from)

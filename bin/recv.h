@@ -5,6 +5,7 @@
 #define RECV_H
 
 #include "cli-start.h"
+#include "cli-wait.h"
 #include "recv-format.h"
 
 /* What ipc-recv was asked to do. */
@@ -30,6 +31,7 @@ struct recv_queues {
 	ipcu_queue **queues;
 	const struct recv_options *options;
 	struct recv_lost *lost;
+	struct cli_wait *wait;
 };
 
 /* Each is one way to receive; all return the exit status with everything said. */
@@ -49,6 +51,9 @@ int recv_limit(const struct recv_queues *from, uint64_t *limit);
  */
 enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 			   struct ipcu_message *message);
+
+/* The wait for the first message begins: report it if it lasts. */
+void recv_wait_begin(const struct recv_queues *from);
 
 /* Whether a wait that ended with RESULT is to be continued: a signal that means nothing to us. */
 bool recv_again(enum ipcu_result result);

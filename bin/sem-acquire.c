@@ -15,9 +15,6 @@
  * Killed before "go on", the command leaves nothing behind; the owner's end
  * while it waits ends both. release ends the keeper with SIGKILL, for it may be stopped, and has ended only when the
  * kernel has given the units back.
- *
- * A script may be killed in the instant it calls: then the parent is who adopts orphans, init or
- * another that lives on for ever, and must not be taken for the script.
  */
 #include <config.h>
 
@@ -32,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli-owner.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "process.h"
 #include "sem-verbs.h"
@@ -45,43 +44,28 @@ struct answer {
 	char hint[sizeof(((struct ipcu_error *)0)->hint)];
 };
 
-/* Whether PARENT called us, and has not adopted us: then it is of our session, and no init with groups of its own. */
-static bool is_caller(pid_t parent)
-{
-	if (parent <= 0 || getsid(parent) != getsid(0))
-		return false;
-	return parent != 1 || getpgrp() == getpid() || getpgrp() == getpgid(parent);
-}
-
-static enum ipcu_result no_caller(void)
-{
-	ipcu_fail(
-		IPCU_NOT_FOUND,
-		"the process that called ipc-sem cannot be told: it has ended, or is of another session");
-	ipcu_hint("say on behalf of which process, as in -P $$");
-	return IPCU_NOT_FOUND;
-}
-
-/* The process on whose behalf it is: -P's, or our caller. OWNER, if not NULL, is opened. */
+/* Find the process on whose behalf this command acts: that of -P, or the calling shell. Open it as OWNER. */
 static enum ipcu_result find_owner(struct sem_options *options, struct ipcu_process *owner)
 {
-	bool given = options->pid != 0;
+	struct cli_owner found, again;
 	enum ipcu_result result;
 
-	if (!given)
-		options->pid = getppid();
-	if (!given && !is_caller(options->pid))
-		return no_caller();
-	if (!owner)
-		return IPCU_OK;
+	if (options->pid)
+		return ipcu_process_open(owner, options->pid);
+	result = cli_owner_find(&found);
+	if (result != IPCU_OK)
+		return result;
+	options->pid = cli_owner_pid(&found);
 	result = ipcu_process_open(owner, options->pid);
 	if (result != IPCU_OK)
 		return result;
-	/* Still our parent: then the number was not given to another process before it was opened. */
-	if (given || getppid() == options->pid)
+	/* If it is still the owner, its number was not given to a different process before it was opened. */
+	result = cli_owner_find(&again);
+	if (result == IPCU_OK && cli_owner_pid(&again) == options->pid)
 		return IPCU_OK;
 	ipcu_process_close(owner);
-	return no_caller();
+	return result == IPCU_OK ? ipcu_fail(IPCU_NOT_FOUND, "the calling shell has ended")
+				 : result;
 }
 
 /* ---- the keeper --------------------------------------------------------- */
@@ -245,6 +229,7 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 {
 	struct ipcu_hold hold = { .units = 0 };
 	enum ipcu_result result;
+	struct cli_wait wait = { .prepared = false };
 	pid_t keeper, self = getpid();
 	int ends[2];
 
@@ -260,7 +245,10 @@ static enum ipcu_result start_keeper(ipcu_sem *sem, const struct sem_options *op
 		close(ends[0]);
 		return ipcu_fail_call("fork", errno, "cannot start a keeper");
 	}
+	cli_wait_begin(&wait, &options->common, options->words[0], sem_describe_wait,
+		       (void *)options);
 	result = wait_answer(sem, ends[0], owner, &hold);
+	cli_wait_end(&wait);
 	close(ends[0]);
 	if (result == IPCU_OK) {
 		sem_report_previous(options, &hold);
@@ -408,24 +396,26 @@ static enum ipcu_result look_for(ipcu_sem *sem, struct search *search)
 }
 
 /*
- * Find what is held for -P's process, or for our caller; the status. A shell may have become us, as bash does for
- * the last command of bash -c: then it is held for this very process.
+ * Find what is held for -P's process, or for the calling shell; the status. A shell may replace itself by this process or
+ * by a wrapper of it, as bash does for the last command of bash -c. So the search begins with this process.
  */
 static int find_held(ipcu_sem *sem, struct sem_options *options, struct search *search)
 {
-	enum ipcu_result result = IPCU_OK;
-	int status;
+	struct cli_owner owner = { .count = 0 };
+	enum ipcu_result result = IPCU_OK, found;
 
-	*search = (struct search){ .pid = getpid() };
-	if (!options->pid)
-		result = look_for(sem, search);
-	if (result != IPCU_OK || search->found.pid)
+	*search = (struct search){ .pid = options->pid ? options->pid : getpid() };
+	result = look_for(sem, search);
+	if (options->pid || result != IPCU_OK || search->found.pid)
 		return cli_status(&options->common, options->words[0], result);
-	status = cli_status(&options->common, options->words[0], find_owner(options, NULL));
-	if (status)
-		return status;
-	*search = (struct search){ .pid = options->pid };
-	return cli_status(&options->common, options->words[0], look_for(sem, search));
+	found = cli_owner_find(&owner);
+	for (size_t i = 0; i < owner.count && result == IPCU_OK && !search->found.pid; i++) {
+		*search = (struct search){ .pid = owner.chain[i] };
+		result = look_for(sem, search);
+	}
+	if (result == IPCU_OK && !search->found.pid && found != IPCU_OK)
+		result = cli_owner_find(&owner); /* its message, again */
+	return cli_status(&options->common, options->words[0], result);
 }
 
 int sem_release(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include "cli-output.h"
 #include "error.h"
 #include "parse.h"
+#include "process.h"
 #include "sem-verbs.h"
 
 static const struct argp_option table[] = {
@@ -171,6 +172,26 @@ static void put_values(struct report *report, const char *name, const struct ipc
 	}
 }
 
+/* A stopped process at the head of the wait queue keeps all others waiting. */
+static void put_first_waiter(struct report *report, const struct ipcu_sem_info *info)
+{
+	char state = info->first_waiter ? ipcu_process_state(info->first_waiter) : '\0';
+	bool stopped = state == 'T' || state == 't';
+	char text[96];
+
+	if (report->json) {
+		put_member(&report->out, "first_waiter", info->first_waiter);
+		cli_put_text(&report->out, stopped ? ",\"first_waiter_stopped\":true"
+						   : ",\"first_waiter_stopped\":false");
+	} else if (stopped) {
+		snprintf(
+			text, sizeof(text),
+			"process %d, first in the wait queue, is stopped: it keeps the others waiting\n",
+			(int)info->first_waiter);
+		cli_put_text(&report->out, text);
+	}
+}
+
 /* Units whose holders cannot be named. */
 static void put_unlisted(struct report *report, unsigned units)
 {
@@ -206,6 +227,7 @@ static enum ipcu_result fill(struct report *report, ipcu_sem *sem, const char *n
 		if (report->json)
 			cli_put_text(&report->out, "]");
 		put_unlisted(report, unlisted);
+		put_first_waiter(report, &info);
 	}
 	if (report->json)
 		cli_put_text(&report->out, "}\n");

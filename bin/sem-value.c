@@ -11,6 +11,7 @@
 
 #include "cli-exec.h"
 #include "cli-interrupt.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "parse.h"
 #include "sem-verbs.h"
@@ -116,6 +117,7 @@ int sem_wait_for(int argc, char **argv)
 	struct timespec storage;
 	const struct timespec *deadline;
 	enum ipcu_result result;
+	struct cli_wait wait = { .prepared = false };
 	ipcu_sem *sem;
 	int status = sem_start(&wait_argp, argc, argv, &options);
 
@@ -126,9 +128,11 @@ int sem_wait_for(int argc, char **argv)
 	if (status)
 		return status;
 	cli_stops_start();
+	cli_wait_begin(&wait, &options.common, options.words[0], sem_describe_wait, &options);
 	do
 		result = ipcu_sem_wait(sem, options.units, deadline);
 	while (sem_again(result) || sem_reopened(&sem, &options, result));
+	cli_wait_end(&wait);
 	cli_stops_finish();
 	status = cli_status(&options.common, options.words[0], result);
 	ipcu_sem_close(sem);

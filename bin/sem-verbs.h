@@ -87,6 +87,9 @@ bool sem_again(enum ipcu_result result);
 enum ipcu_result sem_hold(ipcu_sem *sem, const struct sem_options *options,
 			  const struct timespec *deadline, struct ipcu_hold *hold);
 
+/* The wait for units, for cli_wait_begin(). It opens the semaphore for itself. */
+bool sem_describe_wait(void *options, char *text, size_t capacity);
+
 /* Become COMMAND, found at PATH ("": not yet); returns only if that cannot be, with the status. */
 int sem_become(const struct sem_options *options, const char *path);
 

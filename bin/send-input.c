@@ -35,6 +35,8 @@ struct stream {
 	size_t used;	 /* bytes in it */
 	uint64_t messages, bytes;
 	struct cli_progress progress;
+	bool shows_progress; /* which shows a wait too */
+	struct cli_wait wait;
 };
 
 /* ---- saying what was done ------------------------------------------------- */
@@ -73,6 +75,19 @@ int send_failed(ipcu_queue *queue, const struct cli_options *options, const char
 	return result == IPCU_NOT_NOW ? cli_not_now(options) : (int)result;
 }
 
+bool send_describe_wait(void *queue, char *text, size_t capacity)
+{
+	struct ipcu_queue_info info;
+
+	if (ipcu_queue_status(queue, &info) != IPCU_OK)
+		return false;
+	snprintf(text, capacity,
+		 "for room in the queue: it holds %llu message%s with %llu of %llu bytes",
+		 (unsigned long long)info.messages, info.messages == 1 ? "" : "s",
+		 (unsigned long long)info.bytes, (unsigned long long)info.bytes_max);
+	return true;
+}
+
 static void show_progress(struct stream *stream, bool last)
 {
 	cli_progress(&stream->progress, (int64_t)stream->messages, stream->bytes, last);
@@ -86,12 +101,16 @@ static int send_one(struct stream *stream, char *body, size_t size)
 	const struct timespec *deadline = cli_deadline(stream->options, &storage);
 	enum ipcu_result result;
 
+	if (!stream->shows_progress)
+		cli_wait_begin(&stream->wait, stream->options, stream->name, send_describe_wait,
+			       stream->queue);
 	do {
 		result = ipcu_queue_send_at(stream->queue, stream->type, body, size, deadline);
 		if (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR)
 			show_progress(stream, false);
 	} while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR &&
 		 !cli_interrupted());
+	cli_wait_pause(&stream->wait);
 	if (result != IPCU_OK) {
 		show_progress(stream, true); /* what is said now begins a new line */
 		return send_failed(stream->queue, stream->options, stream->name, result,
@@ -220,11 +239,13 @@ int send_stdin(ipcu_queue *queue, const struct cli_options *options, const char 
 	struct stream stream = { .queue = queue, .options = options, .name = name, .type = type };
 	int status;
 
-	if (cli_progress_start(&stream.progress, input->progress))
+	stream.shows_progress = cli_progress_start(&stream.progress, input->progress);
+	if (stream.shows_progress)
 		cli_tick_start(CLI_PROGRESS_TICK);
 	status = input->split == SEND_WHOLE
 			 ? send_whole(&stream)
 			 : send_pieces(&stream, input->split == SEND_NULL ? '\0' : '\n');
+	cli_wait_end(&stream.wait);
 	if (status == IPCU_OK) {
 		show_progress(&stream, true);
 		send_done(options, name, stream.messages, stream.bytes);

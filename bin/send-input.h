@@ -6,6 +6,7 @@
 
 #include "cli-progress.h"
 #include "cli-start.h"
+#include "cli-wait.h"
 
 enum send_split { SEND_LINES, SEND_NULL, SEND_WHOLE };
 
@@ -21,6 +22,9 @@ int send_stdin(ipcu_queue *queue, const struct cli_options *options, const char 
 /* The exit status of a send that failed after SENT messages, with everything said. */
 int send_failed(ipcu_queue *queue, const struct cli_options *options, const char *name,
 		enum ipcu_result result, uint64_t sent);
+
+/* The wait for room in a queue, for cli_wait_begin(). */
+bool send_describe_wait(void *queue, char *text, size_t capacity);
 
 /* With -v: how much was sent. */
 void send_done(const struct cli_options *options, const char *name, uint64_t messages,

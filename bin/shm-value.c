@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli-output.h"
+#include "cli-wait.h"
 #include "error.h"
 #include "queue.h"
 #include "shm-verbs.h"
@@ -202,6 +203,35 @@ int shm_cas(ipcu_shm *shm, struct shm_options *options)
 	return failed(options, result);
 }
 
+/* The value that shm_wait waits for. */
+struct awaited {
+	const struct shm_options *options;
+	enum ipcu_type type;
+};
+
+static bool describe_wait(void *handle, char *text, size_t capacity)
+{
+	const struct awaited *awaited = handle;
+	const struct shm_options *options = awaited->options;
+	char now[IPCU_VALUE_TEXT];
+	const struct ipcu_open how = { .create = IPCU_CREATE_NEVER, .deadline = &ipcu_no_wait };
+	union ipcu_value value;
+	enum ipcu_result result;
+	ipcu_shm *shm;
+
+	/* The handle that waits attaches again as it needs: this thread uses one of its own. */
+	if (ipcu_shm_open(&shm, options->name, NULL, &how) != IPCU_OK)
+		return false;
+	result = ipcu_shm_get(shm, options->index, &value);
+	ipcu_shm_close(shm);
+	if (result != IPCU_OK)
+		return false;
+	ipcu_value_write(awaited->type, value, now);
+	snprintf(text, capacity, "until the value at index %llu is %s %s; it is %s",
+		 (unsigned long long)options->index, options->words[0], options->words[1], now);
+	return true;
+}
+
 int shm_wait(ipcu_shm *shm, struct shm_options *options)
 {
 	struct timespec storage;
@@ -210,6 +240,8 @@ int shm_wait(ipcu_shm *shm, struct shm_options *options)
 	union ipcu_value value;
 	uint64_t count = 0;
 	enum ipcu_type type = IPCU_BYTES;
+	struct awaited awaited = { .options = options };
+	struct cli_wait wait = { .prepared = false };
 	enum ipcu_result result;
 
 	result = read_comparison(options->words[0], &comparison);
@@ -220,9 +252,12 @@ int shm_wait(ipcu_shm *shm, struct shm_options *options)
 	if (result != IPCU_OK)
 		return failed(options, result);
 	ipcu_shm_let_go(shm);
-	/* If the process was stopped and continued, wait on. */
+	awaited.type = type;
+	cli_wait_begin(&wait, &options->common, options->name, describe_wait, &awaited);
+	/* A process that was stopped and continued compares again. */
 	do
 		result = ipcu_shm_wait(shm, options->index, comparison, value, deadline, NULL);
 	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
+	cli_wait_end(&wait);
 	return failed(options, result);
 }

@@ -70,6 +70,9 @@ void ipcu_holders_each(struct holder_table *table, int set, ipcu_holder_fn fn, v
  */
 enum ipcu_result ipcu_holders_list(int set, ipcu_holder_fn fn, void *context, unsigned *unlisted);
 
+/* How many units of the semaphore with SET are held by, or on behalf of, process PID. */
+unsigned ipcu_holders_units_of(int set, pid_t pid);
+
 /* ---- keeper.c: releasing what a keeper holds ----------------------------------- */
 
 /* A keeper that this process, and no other, may end. */

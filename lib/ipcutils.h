@@ -601,6 +601,7 @@ struct ipcu_sem_info {
 	unsigned taken;	     /* for good */
 	unsigned held;	     /* count = value + taken + held */
 	unsigned waiters;    /* processes */
+	pid_t first_waiter;  /* the process at the head of the wait queue, 0: none, or not known */
 	unsigned semaphores; /* in the set */
 	pid_t last_pid;	     /* that changed the value */
 	bool transient;	     /* it is removed when no process uses it */

@@ -96,6 +96,27 @@ static enum ipcu_result check_units(struct request *request, unsigned count)
 	return IPCU_LIMIT;
 }
 
+/*
+ * A process that would wait for units which only it can release would wait for ever. Only a command knows that: in a
+ * program, a different thread may release them. Reading the table of holders takes longer than most waits, so a process
+ * looks there only if it, or a process on its behalf, may have been the last to change the units.
+ */
+static enum ipcu_result check_self(const ipcu_sem *sem, const struct request *request,
+				   unsigned count)
+{
+	pid_t self = sem->owner ? sem->owner : getpid();
+	unsigned own = 0;
+
+	if (sem->owner || (sem->execs && semctl(sem->object.id, SEM_VALUE, GETPID) == self))
+		own = ipcu_holders_units_of(sem->object.id, self);
+	if (!own || own > count || request->units <= count - own)
+		return IPCU_OK;
+	ipcu_fail(IPCU_CONFLICT, "process %d holds %u of its %u units and would wait for itself",
+		  (int)self, own, count);
+	ipcu_hint("release those units first, or do not wait");
+	return IPCU_CONFLICT;
+}
+
 static enum ipcu_result take_in_line(const ipcu_sem *sem, struct request *request,
 				     const struct timespec *deadline)
 {
@@ -145,7 +166,8 @@ static enum ipcu_result take(const ipcu_sem *sem, struct request *request,
 		return IPCU_OK;
 	if (errnum != EAGAIN || deadline == &ipcu_no_wait)
 		return ipcu_sem_failed(sem, errnum, "cannot take units");
-	return take_in_line(sem, request, deadline);
+	result = check_self(sem, request, (unsigned)count);
+	return result == IPCU_OK ? take_in_line(sem, request, deadline) : result;
 }
 
 static enum ipcu_result take_raw(const ipcu_sem *sem, unsigned units, short flags,
@@ -267,6 +289,6 @@ enum ipcu_result ipcu_sem_release(ipcu_sem *sem, struct ipcu_hold *hold)
 		ipcu_holders_drop(table, sem->object.id, hold);
 	errnum = give(sem, hold);
 	hold->units = 0;
-	sem->released = true;
+	atomic_store_explicit(&sem->released, true, memory_order_relaxed);
 	return errnum ? ipcu_sem_failed(sem, errnum, "cannot give units back") : IPCU_OK;
 }

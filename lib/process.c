@@ -6,11 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,6 +122,7 @@ static int64_t time_offset(pid_t self)
 /* What we need of it. */
 struct stat_fields {
 	char state;
+	pid_t parent;
 	uint64_t flags, threads, start;
 };
 
@@ -144,7 +147,9 @@ static bool read_stat(pid_t pid, const char *file, struct stat_fields *fields)
 		if (!at)
 			return false;
 		at++;
-		if (field + 1 == 9)
+		if (field + 1 == 4)
+			fields->parent = (pid_t)strtol(at, NULL, 10);
+		else if (field + 1 == 9)
 			fields->flags = strtoull(at, NULL, 10);
 		else if (field + 1 == 20)
 			fields->threads = strtoull(at, NULL, 10);
@@ -235,6 +240,82 @@ bool ipcu_process_lives(pid_t pid, uint64_t start)
 		return false;
 	/* An odd offset of a time namespace rounds either way. */
 	return !start || (fields.start <= start + 1 && start <= fields.start + 1);
+}
+
+ssize_t ipcu_process_file(pid_t pid, const char *name, char *text, size_t capacity)
+{
+	return read_file(pid, name, text, capacity);
+}
+
+bool ipcu_process_program(pid_t pid, char *name, size_t capacity)
+{
+	char path[64], target[PATH_MAX];
+	const char *base;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	length = proc_is_ours() ? readlink(path, target, sizeof(target) - 1) : -1;
+	if (length <= 0)
+		return false;
+	target[length] = '\0';
+	base = strrchr(target, '/');
+	snprintf(name, capacity, "%s", base ? base + 1 : target);
+	return true;
+}
+
+pid_t ipcu_process_parent(pid_t pid)
+{
+	struct stat_fields fields;
+
+	return read_stat(pid, "stat", &fields) ? fields.parent : 0;
+}
+
+unsigned ipcu_process_threads(pid_t pid)
+{
+	struct stat_fields fields;
+
+	return read_stat(pid, "stat", &fields) ? (unsigned)fields.threads : 0;
+}
+
+/* A 32-bit process on a 64-bit kernel has numbers of its own, which no 64-bit call that blocks has. */
+bool ipcu_process_waits_for_child(pid_t pid)
+{
+	static const long calls[] = {
+		SYS_wait4,
+		SYS_waitid,
+#if defined(__x86_64__)
+		114,
+		284,
+#endif
+	};
+	char text[192];
+	bool waits = false;
+
+	/* A running process has no number there. */
+	if (read_file(pid, "syscall", text, sizeof(text)) <= 0 || text[0] < '0' || text[0] > '9')
+		return false;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		waits |= strtol(text, NULL, 10) == calls[i];
+	return waits;
+}
+
+bool ipcu_process_has_one_child(pid_t parent, pid_t child)
+{
+	DIR *processes = proc_is_ours() ? opendir("/proc") : NULL;
+	struct stat_fields fields;
+	struct dirent *entry;
+	bool one = processes;
+
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread reads from this stream */
+	while (one && (entry = readdir(processes))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		one = pid <= 0 || pid == child || !read_stat(pid, "stat", &fields) ||
+		      fields.parent != parent || is_ending(&fields);
+	}
+	if (processes)
+		closedir(processes);
+	return one;
 }
 
 char ipcu_process_state(pid_t pid)

@@ -58,6 +58,24 @@ bool ipcu_process_is_thread(pid_t pid);
 
 /* ---- looking -------------------------------------------------------------------- */
 
+/* Read the file NAME of PID in /proc as a string. Return its length, or -1 if it cannot be read. */
+ssize_t ipcu_process_file(pid_t pid, const char *name, char *text, size_t capacity);
+
+/* Write the base name of the program that PID executes to NAME. Return false if /proc does not show it. */
+bool ipcu_process_program(pid_t pid, char *name, size_t capacity);
+
+/* The parent of PID, 0 if it is gone or /proc hides it. */
+pid_t ipcu_process_parent(pid_t pid);
+
+/* How many threads PID has, 0 if /proc does not show it. */
+unsigned ipcu_process_threads(pid_t pid);
+
+/* Return true if PID sleeps in wait4(2) or waitid(2). */
+bool ipcu_process_waits_for_child(pid_t pid);
+
+/* Return true if CHILD is the only child of PARENT that has not ended. */
+bool ipcu_process_has_one_child(pid_t parent, pid_t child);
+
 /* Its state as in ps(1): 'T' stopped, 't' traced, 'S' asleep...; 0 if it is gone. */
 char ipcu_process_state(pid_t pid);
 

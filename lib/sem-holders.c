@@ -125,6 +125,26 @@ enum ipcu_result ipcu_holders_list(int set, ipcu_holder_fn fn, void *context, un
 	return result;
 }
 
+struct units_of {
+	pid_t pid;
+	unsigned units;
+};
+
+static void add_units(const struct ipcu_holder *holder, void *context)
+{
+	struct units_of *of = context;
+
+	if (holder->pid == of->pid)
+		of->units += holder->units;
+}
+
+unsigned ipcu_holders_units_of(int set, pid_t pid)
+{
+	struct units_of of = { .pid = pid };
+
+	return ipcu_holders_list(set, add_units, &of, NULL) == IPCU_OK ? of.units : 0;
+}
+
 enum ipcu_result ipcu_sem_holders(ipcu_sem *sem, ipcu_holder_fn fn, void *context,
 				  unsigned *unlisted)
 {

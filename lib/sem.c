@@ -457,6 +457,14 @@ enum ipcu_result ipcu_sem_resize(ipcu_sem *sem, unsigned count, const struct tim
 
 /* ---- looking and raw operations ------------------------------------------ */
 
+/* Return the process that closed the gate. It may have opened it again meanwhile. */
+pid_t ipcu_sem_first_waiter(int id)
+{
+	int pid = semctl(id, SEM_GATE, GETPID);
+
+	return pid > 0 && semctl(id, SEM_GATE, GETVAL) == 0 ? (pid_t)pid : 0;
+}
+
 enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
 {
 	unsigned short m[SEM_MEMBERS] = { 0 };
@@ -487,6 +495,7 @@ enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info)
 	info->taken = m[SEM_TAKEN];
 	info->held = (unsigned)(m[SEM_COUNT] - m[SEM_VALUE] - m[SEM_TAKEN]);
 	info->waiters = (unsigned)waiters(sem->object.id, m);
+	info->first_waiter = ipcu_sem_first_waiter(sem->object.id);
 	info->transient = m[SEM_IDENTITY + IDENTITY_DETAIL] & SEM_DETAIL_TRANSIENT;
 	return IPCU_OK;
 }

@@ -25,8 +25,9 @@ struct ipcu_sem {
 	struct ipcu_object object;
 	unsigned short index; /* which of a raw set; 0 for a name */
 	pid_t owner;	      /* units are taken on behalf of this process, 0: this one */
-	bool released; /* by this handle, so that its close may remove a transient semaphore */
-	bool execs;    /* a different program will take the place of this process */
+	_Atomic bool
+		released; /* by this handle, so that its close may remove a transient semaphore */
+	bool execs;	  /* a different program will take the place of this process */
 	struct holder_table *_Atomic table; /* NULL until needed */
 };
 
@@ -52,6 +53,9 @@ enum ipcu_result ipcu_sem_members(const ipcu_sem *sem, unsigned short members[SE
  */
 enum ipcu_result ipcu_sem_enter(const ipcu_sem *sem, const struct timespec *deadline);
 void ipcu_sem_leave(const ipcu_sem *sem);
+
+/* Return the process at the head of the wait queue of set ID; 0: there is none, or it is of a different PID namespace. */
+pid_t ipcu_sem_first_waiter(int id);
 
 /* What is done to a semaphore that not every one is made for. */
 enum ipcu_sem_use {

@@ -250,7 +250,7 @@ member() {
 		ipc-sem release m; echo $?
 		ipc-sem run -n m -- true; echo $?
 		ipc-sem release m 2>&1; echo $?
-		ipc-sem acquire m'
+		ipc-sem acquire m; exit'
 	[ "$output" = "1
 0
 0
@@ -333,7 +333,7 @@ ipc-sem: m: process $(sed -n 's/.*process \([0-9]*\) holds.*/\1/p' <<<"$output")
 		background setsid bash -c '
 			{ while [ "$(ps -o ppid= -p $BASHPID)" -eq $$ ]; do :; done; exec ipc-sem "$1" m 2>"$0"; } &
 			exec true' "$TMP/err.$verb" "$verb"
-		until_true grep -q "cannot be told" "$TMP/err.$verb"
+		until_true grep -q "cannot determine" "$TMP/err.$verb"
 		grep -q "^hint: .*-P" "$TMP/err.$verb"
 	done
 	[ "$(member m '[.value, (.holders | length)] | @text')" = "[1,0]" ]
