@@ -145,6 +145,15 @@ unsigned ipcu_pipe_ends(int set, bool *over)
 	return (values[PRESENT] ? 1u : 0) | (values[PRESENT + 1] ? 2u : 0);
 }
 
+unsigned ipcu_pipe_joined(int set)
+{
+	unsigned short values[SEMAPHORES] = { 0 };
+
+	if (ipcu_set_read(set, values, SEMAPHORES, NULL) < 0)
+		return 0;
+	return (values[JOINED] ? 1u : 0) | (values[JOINED + 1] ? 2u : 0);
+}
+
 /* ---- who is there --------------------------------------------------------- */
 
 enum ipcu_result ipcu_pipe_failed(const ipcu_pipe *pipe, int errnum, const char *doing,

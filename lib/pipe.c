@@ -127,8 +127,11 @@ static enum ipcu_result seal(int id, const struct ipcu_record *record)
 	return in_use(id, record);
 }
 
-/* The number of bytes in the rings. Each word is read once, and a number that cannot be counts as none. */
-static uint64_t bytes_in(const struct ipcu_info *info)
+/*
+ * The number of bytes in the rings. Each word is read once, and a number that cannot be counts as none. JOINED has a bit for
+ * each end that has begun the present session: the words of the other end are still those of the session before.
+ */
+static uint64_t bytes_in(const struct ipcu_info *info, unsigned joined)
 {
 	const struct ipcu_pipe_head *head;
 	struct shmid_ds segment;
@@ -141,10 +144,11 @@ static uint64_t bytes_in(const struct ipcu_info *info)
 	if (head == (void *)-1)
 		return 0;
 	for (unsigned i = 0; i < info->definition[IPCU_PIPE_RINGS]; i++) {
-		uint64_t taken = atomic_load(&head->rings[i].taken) / 2;
+		bool writer = joined >> i & 1, reader = joined >> !i & 1;
+		uint64_t taken = reader ? atomic_load(&head->rings[i].taken) / 2 : 0;
 		uint64_t used = atomic_load(&head->rings[i].written) / 2 - taken;
 
-		bytes += used <= info->bytes_max ? used : 0;
+		bytes += writer && used <= info->bytes_max ? used : 0;
 	}
 	shmdt(head);
 	return bytes;
@@ -157,7 +161,7 @@ static void describe(struct ipcu_info *info)
 
 	info->bytes_max = info->definition[IPCU_PIPE_CAPACITY];
 	info->ends = set < 0 ? 0 : ipcu_pipe_ends(set, &over);
-	info->bytes = info->ends ? bytes_in(info) : 0;
+	info->bytes = info->ends ? bytes_in(info, ipcu_pipe_joined(set)) : 0;
 }
 
 const struct ipcu_kind_ops ipcu_pipe_ops = {

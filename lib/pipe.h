@@ -80,6 +80,9 @@ void ipcu_pipe_set_follow(int set, const struct ipc_perm *segment);
 /* Bit 0: the first end is taken, bit 1: the second. *OVER: an end that had joined has left. */
 unsigned ipcu_pipe_ends(int set, bool *over);
 
+/* Bit 0: the first end has begun the present session, bit 1: the second. */
+unsigned ipcu_pipe_joined(int set);
+
 /* Return true if a session is over and no process is left that would remove the pipe. */
 bool ipcu_pipe_is_left(int set);
 

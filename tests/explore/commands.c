@@ -96,8 +96,8 @@ bool command_removes(const struct command *command)
 bool command_half(const struct command *command, int number, struct command *half)
 {
 	static const char *const halves[][3] = {
-		{ "sem run -x", "sem create ", " -c 32767" },
-		{ "sem run -n -s", "sem create ", " -c 32767" },
+		{ "sem run -x", "sem run -s ", " -- true" },
+		{ "sem run -n -s", "sem run -s ", " -- true" },
 		{ "sem run", "sem create ", "" },
 		{ "sem acquire", "sem create ", "" },
 		{ "sem wait", "sem create ", "" },
