@@ -32,9 +32,13 @@
 #include "cli-owner.h"
 #include "cli-wait.h"
 #include "error.h"
+#include "deadline.h"
 #include "process.h"
 #include "sem-verbs.h"
 #include "sem.h"
+
+#define RELEASE_MILLISECONDS 5000 /* a release takes microseconds, unless it is stopped */
+#define RELEASE_NANOSECONDS INT64_C(5000000000)
 
 /* What the keeper tells of its attempt. */
 struct answer {
@@ -379,7 +383,37 @@ static enum ipcu_result end_keeper(const ipcu_sem *sem, const struct search *sea
 	return result;
 }
 
-/* Claim what is held for SEARCH->pid, or find out who holds instead. */
+/*
+ * Claim a keeper for SEARCH->pid. If a different release has claimed the only one, it may still fail, or be killed: then
+ * the units are still held. So wait until that process has ended, for a limited time in total.
+ */
+static enum ipcu_result claim(struct holder_table *table, const ipcu_sem *sem,
+			      struct search *search)
+{
+	struct timespec last = ipcu_deadline_in(RELEASE_NANOSECONDS);
+	pid_t release = 0;
+
+	while (!ipcu_keeper_claim(table, sem->object.id, search->pid, &search->found)) {
+		struct ipcu_process process;
+
+		release = ipcu_keeper_release(table, sem->object.id, search->pid);
+		if (!release)
+			return IPCU_NOT_FOUND;
+		if (ipcu_deadline_passed(&last)) {
+			ipcu_fail(IPCU_SYSTEM, "process %d is releasing it, and does not finish",
+				  (int)release);
+			ipcu_hint("continue that process if it is stopped (kill -CONT)");
+			return IPCU_SYSTEM;
+		}
+		if (ipcu_process_open(&process, release) != IPCU_OK)
+			continue;
+		ipcu_process_wait(&process, -1, RELEASE_MILLISECONDS);
+		ipcu_process_close(&process);
+	}
+	return IPCU_OK;
+}
+
+/* Claim what is held for SEARCH->pid, or find the process that holds instead. */
 static enum ipcu_result look_for(ipcu_sem *sem, struct search *search)
 {
 	struct holder_table *table;
@@ -389,8 +423,12 @@ static enum ipcu_result look_for(ipcu_sem *sem, struct search *search)
 	table = ipcu_sem_table(sem);
 	if (!table && ipcu_last_error()->result == IPCU_DENIED)
 		return ipcu_object_denied(&sem->object, "shmat", "cannot release");
-	if (table && ipcu_keeper_claim(table, sem->object.id, search->pid, &search->found))
-		return IPCU_OK;
+	if (table) {
+		enum ipcu_result result = claim(table, sem, search);
+
+		if (result != IPCU_NOT_FOUND)
+			return result;
+	}
 	search->found.pid = 0;
 	return ipcu_sem_holders(sem, match, search, NULL);
 }

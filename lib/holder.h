@@ -89,6 +89,9 @@ void ipcu_keeper_confirm(struct holder_table *table, int set, const struct ipcu_
 /* Claim the keeper that was the last to acquire units of SET for OWNER. False if there is none. */
 bool ipcu_keeper_claim(struct holder_table *table, int set, pid_t owner, struct keeper *keeper);
 
+/* A living process that has claimed a keeper for OWNER, and has not ended it yet; 0: there is none. */
+pid_t ipcu_keeper_release(struct holder_table *table, int set, pid_t owner);
+
 /* Whether the keeper still holds what it held when it was claimed. */
 bool ipcu_keeper_holds(const struct keeper *keeper);
 

@@ -46,12 +46,15 @@ static uint64_t releasing(pid_t pid)
 	       KEEPER_RELEASING;
 }
 
+static pid_t release_of(uint64_t keeper)
+{
+	return (pid_t)(keeper >> KEEPER_STATE_BITS & ((UINT64_C(1) << HOLDER_PID_BITS) - 1));
+}
+
 static bool release_has_died(uint64_t keeper)
 {
-	uint64_t release = keeper >> KEEPER_STATE_BITS;
-
-	return ipcu_process_ended((pid_t)(release & ((UINT64_C(1) << HOLDER_PID_BITS) - 1)),
-				  release >> HOLDER_PID_BITS);
+	return ipcu_process_ended(release_of(keeper),
+				  keeper >> KEEPER_STATE_BITS >> HOLDER_PID_BITS);
 }
 
 static bool may_end(uint64_t keeper)
@@ -103,6 +106,25 @@ bool ipcu_keeper_claim(struct holder_table *table, int set, pid_t owner, struct 
 			return true;
 	}
 	return false;
+}
+
+pid_t ipcu_keeper_release(struct holder_table *table, int set, pid_t owner)
+{
+	struct holder_walk walk = { .table = table, .set = set };
+	struct holder_entry *entry;
+	int slot;
+
+	ipcu_holder_known(table, set, &walk.limit);
+	while ((entry = ipcu_holder_next(&walk, &slot))) {
+		uint64_t keeper = atomic_load(&entry->keeper);
+		struct ipcu_holder holder;
+
+		if ((keeper & STATE_MASK) == KEEPER_RELEASING && !release_has_died(keeper) &&
+		    release_of(keeper) != getpid() && ipcu_holder_read(entry, set, &holder) &&
+		    holder.keeper && holder.pid == owner)
+			return release_of(keeper);
+	}
+	return 0;
 }
 
 bool ipcu_keeper_holds(const struct keeper *keeper)

@@ -65,7 +65,7 @@ sysctl_is() {
 	fails 0 doctor -J
 	[ "$(jq -c . <<<"$output")" = '{"findings":[]}' ]
 	fails 0 doctor -v
-	[ "$(grep -c ': 0 found$' <<<"$stderr")" = 9 ]
+	[ "$(grep -c ': 0 found$' <<<"$stderr")" = 10 ]
 }
 
 @test "options are read strictly, and a failed write is an error" {

@@ -69,14 +69,14 @@ hold() {
 @test "ipc-shm, ipc-event, ipc-barrier and ipc-pipe report what they wait for" {
 	ipc-shm create v -T i64
 	background ipc-shm lock v -- sleep 1000; holder=$!
-	until_true test "$(ipc-shm status v -J | jq .locked_by)" != 0
+	until_true eval '[ "$(ipc-shm status v -J | jq .locked_by)" -gt 0 ]'
 	ipc-shm set v 1
 	ipc-event clear e; ipc-barrier create b 3
 	reports "ipc-event: e: waiting until the event is set; 1 process waits for it" ipc-event wait e
 	reports "ipc-pipe: p: waiting for a reader (ipc-pipe read)" ipc-pipe write p
 	reports "ipc-pipe: p: waiting for a writer (ipc-pipe write)" ipc-pipe read p
 	reports "ipc-shm: v: waiting until the value at index 0 is gt 5; it is 1" ipc-shm wait v gt 5
-	background ipc-barrier wait b; until_true test "$(ipc-barrier status -J b | jq .waiting)" = 1
+	background ipc-barrier wait b; until_true eval '[ "$(ipc-barrier status -J b | jq .waiting)" = 1 ]'
 	reports "ipc-barrier: b: waiting for 1 more of 3 parties; process * (ipc-barrier wait b) has arrived" ipc-barrier wait b
 }
 

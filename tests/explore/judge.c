@@ -150,6 +150,20 @@ static bool was_refused(const struct view *view, int process)
 	return false;
 }
 
+static bool was_sealed(const struct view *view, int process)
+{
+	const struct command *commands = view->scene->commands;
+
+	if (view->outcome->processes[process].status != 5 ||
+	    strncmp(commands[process].text, "sem set", 7) != 0)
+		return false;
+	for (int i = 0; i < view->scene->count; i++)
+		if (i != process && overlap(view->outcome, process, i) &&
+		    command_removes(&commands[i]))
+			return true;
+	return false;
+}
+
 /* A command that is held at a call looks as if it slept in it. */
 static bool was_in_use(const struct view *view, int process)
 {
@@ -199,6 +213,9 @@ static const struct difference {
 	{ was_refused,
 	  "a command that does not wait is refused while a different one is in the wait "
 	  "queue, even if that one takes no units in the end" },
+	{ was_sealed,
+	  "ipc-rm holds all free units from its check to the removal, so that none can be "
+	  "taken: ipc-sem set finds them held in that instant" },
 	{ was_removed, "status 3 is documented for an object that is removed while it is used, "
 		       "even if a command that begins later creates the name again" },
 };
