@@ -142,7 +142,8 @@ static enum ipcu_result no_caller(void)
 static enum ipcu_result no_shell(pid_t pid, const char *program)
 {
 	if (program)
-		ipcu_fail(IPCU_USAGE, "cannot determine the calling shell: process %d (%s) is none",
+		ipcu_fail(IPCU_USAGE,
+			  "cannot determine the calling shell: process %d (%s) is not a shell",
 			  (int)pid, program);
 	else
 		ipcu_fail(IPCU_USAGE,

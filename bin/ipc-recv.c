@@ -101,6 +101,16 @@ static error_t complete(struct argp_state *state, struct recv_options *options)
 	return 0;
 }
 
+static error_t set_format(struct argp_state *state, struct recv_options *options,
+			  const char *format)
+{
+	if (recv_format_check(format) != IPCU_OK)
+		return cli_bad_option(state, "--format");
+	options->format.style = RECV_FORMAT;
+	options->format.format = format;
+	return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct recv_options *options = state->input;
@@ -137,11 +147,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options->raw = true;
 		return 0;
 	case 'F':
-		if (recv_format_check(arg) != IPCU_OK)
-			return cli_bad_option(state, "--format");
-		options->format.style = RECV_FORMAT;
-		options->format.format = arg;
-		return 0;
+		return set_format(state, options, arg);
 	case CLI_KEEP_GOING:
 		options->keep_going = true;
 		return 0;

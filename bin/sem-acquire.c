@@ -315,7 +315,7 @@ static const struct argp release_argp = {
 	.children = release_children,
 };
 
-/* What a release looks for, and who holds instead. */
+/* The hold that a release looks for, and a different holder. */
 struct search {
 	pid_t pid;
 	struct keeper found;	  /* pid 0: none */
