@@ -28,7 +28,7 @@ struct options {
 	bool break_on_timeout;
 	char **command; /* NULL: none */
 	int command_status;
-	struct cli_wait *wait; /* that is reported */
+	struct cli_wait wait; /* that is reported */
 };
 
 static error_t parse_argument(struct argp_state *state, struct options *options, const char *arg)
@@ -109,7 +109,7 @@ static enum ipcu_result act(void *context)
 	struct options *options = context;
 	bool started;
 
-	cli_wait_pause(options->wait);
+	cli_wait_pause(&options->wait);
 	options->command_status = cli_run_bound(options->command, &started);
 	if (!started)
 		cli_cannot_run(&options->common, options->command[0], options->command_status);
@@ -161,17 +161,15 @@ static int do_wait(ipcu_barrier *barrier, struct options *options)
 	struct timespec storage;
 	const struct timespec *deadline = cli_deadline(&options->common, &storage);
 	enum ipcu_result result;
-	struct cli_wait wait = { .prepared = false };
 	unsigned index;
 	int status;
 
-	options->wait = &wait;
-	cli_wait_begin(&wait, &options->common, options->name, describe_wait, barrier);
+	cli_wait_begin(&options->wait, &options->common, options->name, describe_wait, barrier);
 	/* A process that was stopped and continued arrives again. */
 	do
 		result = ipcu_barrier_wait(barrier, &how, deadline, &index);
 	while (result == IPCU_NOT_NOW && ipcu_last_error()->errnum == EINTR);
-	cli_wait_end(&wait);
+	cli_wait_end(&options->wait);
 	if (result == IPCU_OK)
 		printf("%u\n", index);
 	status = cli_status(&options->common, options->name, result);

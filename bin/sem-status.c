@@ -175,9 +175,12 @@ static void put_values(struct report *report, const char *name, const struct ipc
 /* A stopped process at the head of the wait queue keeps all others waiting. */
 static void put_first_waiter(struct report *report, const struct ipcu_sem_info *info)
 {
-	char state = info->first_waiter ? ipcu_process_state(info->first_waiter) : '\0';
-	bool stopped = state == 'T' || state == 't';
-	char text[96];
+	char text[96], state = '\0';
+	bool stopped;
+
+	if (info->first_waiter)
+		state = ipcu_process_state(info->first_waiter);
+	stopped = state == 'T' || state == 't';
 
 	if (report->json) {
 		put_member(&report->out, "first_waiter", info->first_waiter);

@@ -39,8 +39,10 @@ static void add_holder(const struct ipcu_holder *holder, void *context)
 /* The process at the head of the wait queue, if it is stopped: then no process after it gets units. */
 static void add_first_waiter(const struct ipcu_sem_info *info, const struct line *line)
 {
-	char state = info->first_waiter ? ipcu_process_state(info->first_waiter) : '\0';
+	char state = '\0';
 
+	if (info->first_waiter)
+		state = ipcu_process_state(info->first_waiter);
 	if (state == 'T' || state == 't')
 		cli_wait_append(line->text, line->capacity,
 				"; process %d, first in the wait queue, is stopped",

@@ -106,16 +106,16 @@ failing() {
 	commands_are_32_bit && skip "strace names the calls of 64 bits"
 	local start='?clone,?clone3,?fork,?vfork'
 	ipc-send q1 x
-	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-recv q1 -- true
+	fails_and_hints 5 "ulimit -u" failing EAGAIN "$start" ipc-recv q1 -- true
 	[ "$(ipc-recv -n q1)" = x ]
-	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-recv -t 1m q1 q2
-	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-sem acquire m -P $$
-	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-barrier wait b 1 -- true
+	fails_and_hints 5 "ulimit -u" failing EAGAIN "$start" ipc-recv -t 1m q1 q2
+	fails_and_hints 5 "ulimit -u" failing EAGAIN "$start" ipc-sem acquire m -P $$
+	fails_and_hints 5 "ulimit -u" failing EAGAIN "$start" ipc-barrier wait b 1 -- true
 	background ipc-pipe connect p </dev/null >/dev/null
-	fails_and_hints 5 "ulimit -u" failing EAGAIN $start ipc-pipe connect p </dev/null
-	fails 5 failing ENOMEM $start ipc-sem acquire m -P $$
+	fails_and_hints 5 "ulimit -u" failing EAGAIN "$start" ipc-pipe connect p </dev/null
+	fails 5 failing ENOMEM "$start" ipc-sem acquire m -P $$
 	[[ $stderr == *"not enough memory"* ]]
-	fails 5 failing ENOMEM $start ipc-barrier wait b2 1 -- true
+	fails 5 failing ENOMEM "$start" ipc-barrier wait b2 1 -- true
 }
 
 @test "each errno of the calls that look an object up has its own message" {

@@ -95,7 +95,7 @@ hold() {
 	background script -qfec 'ipc-sem wait m' "$TMP/terminal"
 	until_true grep -q "waiting for 1 unit" "$TMP/terminal"
 	run -1 script -qfec 'ipc-sem wait -q -t 2s m' "$TMP/quiet"
-	! grep -q waiting "$TMP/quiet"
+	run -1 grep -q waiting "$TMP/quiet"
 	fails 1 ipc-sem wait -t 2s m
 	[[ "$stderr" != *waiting* ]]
 }
@@ -169,7 +169,7 @@ party() {
 }
 
 @test "ipc-doctor reports two shared holders that both want the lock exclusively" {
-	for name in a b; do
+	for _ in a b; do
 		background ipc-sem run -s rw -- sh -c 'until [ -e "$0/go" ]; do sleep 0.02; done; ipc-sem run -x rw -- true; true' "$TMP"
 	done
 	until_true value_is rw 32765
