@@ -193,6 +193,15 @@ static void end_acquire(struct child *child, const struct ending *ending)
 {
 	if (ending->status == 8 && !strstr(ending->err, "its keeper has died"))
 		soak_wrong(child, ending, "another system error");
+	if (ending->status == 7 && !strstr(ending->err, "would wait for itself"))
+		soak_wrong(child, ending, "another conflict");
+}
+
+/* A release that is stopped keeps another one waiting, for a limited time. */
+static void end_release(struct child *child, const struct ending *ending)
+{
+	if (ending->status == 8 && !strstr(ending->err, "does not finish"))
+		soak_wrong(child, ending, "another system error");
 }
 
 BEGIN(begin_release)
@@ -502,8 +511,12 @@ struct operation soak_operations[] = {
 	  .weight = 8,
 	  .begin = begin_acquire,
 	  .end = end_acquire,
-	  .statuses = "01358" },
-	{ .name = "release", .weight = 8, .begin = begin_release, .statuses = "034" },
+	  .statuses = "013578" },
+	{ .name = "release",
+	  .weight = 8,
+	  .begin = begin_release,
+	  .end = end_release,
+	  .statuses = "0348" },
 	{ .name = "resize", .weight = 2, .begin = begin_resize, .statuses = "01" },
 	{ .name = "wait",
 	  .weight = 6,
