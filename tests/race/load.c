@@ -31,7 +31,7 @@ struct shared {
 	_Atomic long wrong, versions, loads;
 	_Atomic long done[WORKERS];
 	_Atomic long newest;  /* the highest first value that was acknowledged */
-	_Atomic long slowest; /* nanoseconds of one change */
+	_Atomic int64_t slowest; /* nanoseconds of one change */
 	_Atomic unsigned char seen[VERSIONS][STRIDE / 8 / 10];
 };
 static struct shared *shared;
@@ -265,8 +265,8 @@ static void storm(long count)
 	   "%ld additions, %ld exchanges, %ld sets, %ld writes, %ld reads, %ld waits, %ld loads",
 	   shared->done[ADDER], shared->done[EXCHANGER], shared->done[SETTER], shared->done[WRITER],
 	   shared->done[READER], shared->done[WAITER], shared->loads);
-	ok(shared->slowest < INT64_C(8000000000), "the slowest took %ld ms",
-	   shared->slowest / 1000000);
+	ok(shared->slowest < INT64_C(8000000000), "the slowest took %lld ms",
+	   (long long)(shared->slowest / 1000000));
 }
 
 /* After it, the next process that opens it brings it home, and removal leaves nothing. */
