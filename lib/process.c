@@ -286,6 +286,9 @@ bool ipcu_process_waits_for_child(pid_t pid)
 #if defined(__x86_64__)
 		114,
 		284,
+#elif defined(__i386__)
+		61,
+		247,
 #endif
 	};
 	char text[192];
