@@ -29,9 +29,8 @@ shows() {
 	until_true grep -q sleep /proc/$holder/comm
 	background ipc-sem run -u 2 s1 -- true
 	waiter=$!
-	until_true blocked $waiter
-	[ "$(ipc-ls --noheadings -o PIDS,USE,COMMAND s1)" = "$holder holds sleep 1000
-$waiter waits ipc-sem run -u 2 s1 -- true" ]
+	# A waiting command is between two waits for a moment when it reports what it waits for.
+	until_true shows s1 PIDS,USE,COMMAND "$holder holds sleep 1000 $waiter waits ipc-sem run -u 2 s1 -- true"
 	ipc-ls -o +WAITERS,PIDS,AGE,COMMAND s1 | head -1 | grep -Eq 'STATE +WAITERS +PIDS +AGE +COMMAND$'
 	[ "$(ipc-ls -J -o WAITERS,PIDS,USE,COMMAND s1 | jq -c '.objects[0]')" = \
 		"{\"waiters\":1,\"pids\":[$holder,$waiter],\"use\":[\"holds\",\"waits\"],\"command\":[\"sleep 1000\",\"ipc-sem run -u 2 s1 -- true\"]}" ]

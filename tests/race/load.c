@@ -30,7 +30,7 @@ struct shared {
 	_Atomic bool stop;
 	_Atomic long wrong, versions, loads;
 	_Atomic long done[WORKERS];
-	_Atomic long newest;  /* the highest first value that was acknowledged */
+	_Atomic long newest;	 /* the highest first value that was acknowledged */
 	_Atomic int64_t slowest; /* nanoseconds of one change */
 	_Atomic unsigned char seen[VERSIONS][STRIDE / 8 / 10];
 };
