@@ -60,6 +60,22 @@ static ssize_t read_file(pid_t pid, const char *name, char *text, size_t capacit
 	return proc_is_ours() ? read_any(pid, name, text, capacity) : -1;
 }
 
+/*
+ * The number of the namespace of this process that FILE of /proc/self/ns leads to, as in "pid:[4026531836]"; 0: unknown. The
+ * kernel gives the target of the link in half the time of stat(2), which creates an inode for the namespace.
+ */
+static uint64_t own_namespace(const char *file)
+{
+	char text[64];
+	ssize_t length = readlink(file, text, sizeof(text));
+	uint64_t number = 0;
+
+	for (ssize_t at = 0; at < length; at++)
+		if (text[at] >= '0' && text[at] <= '9')
+			number = number * 10 + (uint64_t)(text[at] - '0');
+	return number;
+}
+
 /* ---- time -------------------------------------------------------------------- */
 
 #define NANO 1000000000
@@ -81,11 +97,11 @@ static uint64_t ticks_per_second(void)
 static int64_t read_time_offset(void)
 {
 	int64_t unit = NANO / (int64_t)ticks_per_second(), offset = 0;
-	struct stat ours;
+	uint64_t own = own_namespace("/proc/self/ns/time");
 	char line[96];
 	FILE *file;
 
-	if (stat("/proc/self/ns/time", &ours) < 0 || ours.st_ino == FIRST_TIME)
+	if (!own || own == FIRST_TIME)
 		return 0;
 	file = fopen("/proc/self/timens_offsets", "re");
 	while (file && fgets(line, sizeof(line), file)) {
@@ -334,11 +350,10 @@ uint64_t ipcu_process_numbers(pid_t self)
 {
 	static _Atomic pid_t known_for; /* a child may be in another one */
 	static _Atomic uint64_t known;
-	struct stat ours;
 
 	if (known_for != self) {
 		time_offset(self);
-		known = stat("/proc/self/ns/pid", &ours) == 0 ? ours.st_ino : 0;
+		known = own_namespace("/proc/self/ns/pid");
 		known_for = self;
 	}
 	return known;

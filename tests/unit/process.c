@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -173,6 +174,13 @@ static void from_elsewhere(int (*look)(pid_t, uint64_t, uint64_t, const char *),
 
 static void namespaces(void)
 {
+	struct stat own;
+
+	if (stat("/proc/self/ns/pid", &own) < 0)
+		printf("ok %d # SKIP /proc has no namespaces\n", ++tap_count);
+	else
+		ok(ipcu_process_numbers(getpid()) == own.st_ino,
+		   "the number of the PID namespace is that of its inode");
 	from_elsewhere(look_from_hidden, "hidepid=1", "who may not be looked at in /proc lives");
 	from_elsewhere(look_from_hidden, "hidepid=2", "who is hidden in /proc lives");
 	from_elsewhere(look_from_another_time, "86400 0", "the clock of a time namespace is ahead");
