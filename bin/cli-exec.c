@@ -73,10 +73,10 @@ static bool executable(const char *path)
 	return access(path, X_OK) == 0;
 }
 
-int cli_find_command(const char *command, char found[CLI_PATH_MAX])
+int cli_find_command(const char *command, char path[CLI_PATH_MAX])
 {
 	const char *directory = getenv("PATH");
-	char own[CLI_PATH_MAX], *path = found ? found : own, usual[256];
+	char usual[256];
 	int errnum = ENOENT;
 
 	path[0] = '\0';
@@ -89,7 +89,8 @@ int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 	if (!directory && confstr(_CS_PATH, usual, sizeof(usual)) - 1 < sizeof(usual))
 		directory = usual;
 	while (directory && *command) {
-		size_t length = strcspn(directory, ":");
+		const char *colon = strchr(directory, ':');
+		size_t length = colon ? (size_t)(colon - directory) : strlen(directory);
 
 		if (length + strlen(command) + 2 <= CLI_PATH_MAX) {
 			memcpy(path, directory, length);
@@ -101,7 +102,7 @@ int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 			if (errno == EACCES && access(path, F_OK) == 0)
 				errnum = EACCES;
 		}
-		directory = directory[length] ? directory + length + 1 : NULL;
+		directory = colon ? colon + 1 : NULL;
 	}
 	errno = errnum;
 	return status_of_errno(errnum);
@@ -109,9 +110,11 @@ int cli_find_command(const char *command, char found[CLI_PATH_MAX])
 
 bool cli_is_command(const char *word)
 {
+	char path[CLI_PATH_MAX];
+
 	if (word[0] == '/' || strncmp(word, "./", 2) == 0 || strncmp(word, "../", 3) == 0)
 		return true;
-	return word[0] && word[0] != '-' && cli_find_command(word, NULL) == 0;
+	return word[0] && word[0] != '-' && cli_find_command(word, path) == 0;
 }
 
 void cli_hint_separator(int argc, char **argv, bool needed, const char *example)

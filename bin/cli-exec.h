@@ -25,8 +25,7 @@ bool cli_is_command(const char *word);
 void cli_hint_separator(int argc, char **argv, bool needed, const char *example);
 
 /*
- * 0 if execvp(3) would find COMMAND, and then where in PATH (NULL: no matter); else 126 or 127
- * with errno.
+ * Find COMMAND as execvp(3) does. Return 0 and write its path to PATH, or return 126 or 127 with errno.
  */
 #define CLI_PATH_MAX 4096
 int cli_find_command(const char *command, char path[CLI_PATH_MAX]);

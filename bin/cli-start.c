@@ -17,6 +17,19 @@
 #include "parse.h"
 #include "queue.h"
 
+static void set_opening(struct cli_options *options)
+{
+	options->open.found_mode = &options->found_mode;
+	options->open.deadline = cli_deadline(options, &options->opened_by);
+}
+
+void cli_parse_none(const char *command, struct cli_options *options)
+{
+	options->command = command;
+	options->timeout = IPCU_FOREVER;
+	set_opening(options);
+}
+
 int cli_parse_as(const struct argp *argp, const char *name, const char *command, int argc,
 		 char **argv, struct cli_options *options, void *input)
 {
@@ -38,8 +51,7 @@ int cli_parse_as(const struct argp *argp, const char *name, const char *command,
 				  ipcu_fail_call("malloc", ENOMEM, "cannot read the command line"));
 	if (failed) /* which was said */
 		return IPCU_USAGE;
-	options->open.found_mode = &options->found_mode;
-	options->open.deadline = cli_deadline(options, &options->opened_by);
+	set_opening(options);
 	if (!options->namespace_of || options->finished)
 		return IPCU_OK;
 	return cli_status(options, NULL, cli_enter_namespace(options->namespace_of));

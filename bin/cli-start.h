@@ -34,6 +34,9 @@ struct cli_options {
 int cli_parse(const struct argp *argp, const char *command, int argc, char **argv,
 	      struct cli_options *options, void *input);
 
+/* Do what cli_parse() does for a command line without any option. argp would take longer than most commands do. */
+void cli_parse_none(const char *command, struct cli_options *options);
+
 /* The same where usage errors and --help speak of NAME, "ipc-sem run", instead of COMMAND. */
 int cli_parse_as(const struct argp *argp, const char *name, const char *command, int argc,
 		 char **argv, struct cli_options *options, void *input);

@@ -123,9 +123,10 @@ void cli_wait_begin(struct cli_wait *wait, const struct cli_options *options, co
 		wait->name = name;
 		wait->describe = describe;
 		wait->handle = handle;
+		if (options->quiet || !(options->verbose || isatty(STDERR_FILENO)))
+			return;
 		atomic_store(&wait->since, now());
-		if (!options->quiet && (options->verbose || isatty(STDERR_FILENO)))
-			start(wait);
+		start(wait);
 	} else if (wait->started) {
 		atomic_store(&wait->since, now());
 	}

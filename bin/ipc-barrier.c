@@ -248,11 +248,12 @@ static int run(int argc, char **argv, const struct argp *argp, struct options *o
 {
 	ipcu_barrier *barrier;
 	enum ipcu_result result;
+	char path[CLI_PATH_MAX];
 	int status = cli_parse_verb(argp, "ipc-barrier", argc, argv, &options->common, options);
 
 	if (status || options->common.finished)
 		return status;
-	if (options->command && (status = cli_find_command(options->command[0], NULL)))
+	if (options->command && (status = cli_find_command(options->command[0], path)))
 		return cli_cannot_run(&options->common, options->command[0], status);
 	result =
 		ipcu_barrier_open(&barrier, options->name, options->parties, &options->common.open);

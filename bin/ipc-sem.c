@@ -149,9 +149,22 @@ error_t sem_parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
+/* Whether the command line is only NAME -- COMMAND, as most locks are taken, and valid: see check_words(). */
+static bool is_plain(int argc, char **argv, const struct sem_options *options)
+{
+	return options->needs_command && !options->more_min && argc == 2 && argv[1][0] != '-' &&
+	       options->command && options->command[0];
+}
+
 int sem_start(const struct argp *argp, int argc, char **argv, struct sem_options *options)
 {
 	options->units = 1;
+	if (is_plain(argc, argv, options)) {
+		options->words = argv + 1;
+		options->word_count = 1;
+		cli_parse_none("ipc-sem", &options->common);
+		return 0;
+	}
 	return cli_parse_verb(argp, "ipc-sem", argc, argv, &options->common, options);
 }
 
@@ -317,6 +330,18 @@ static void hint_for_flock(int argc, char **argv, char **command)
 		cli_hint_separator(argc, argv, true, "ipc-sem run NAME -- sh -c 'first && second'");
 }
 
+/* Write NUMBER into TEXT. Not snprintf: most starts would need it for nothing else. */
+static const char *decimal(char text[16], int number)
+{
+	char *at = text + 15;
+
+	*at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	return at;
+}
+
 int sem_run(int argc, char **argv)
 {
 	struct sem_options options = { .needs_command = true };
@@ -355,9 +380,8 @@ int sem_run(int argc, char **argv)
 	if (result == IPCU_OK) { /* -E may make the status of "not now" 0 too */
 		sem_report_previous(&options, &hold);
 		setenv("IPC_SEM", options.words[0], 1);
-		snprintf(slot, sizeof(slot), "%d", hold.slot);
 		if (hold.slot >= 0)
-			setenv("IPC_SLOT", slot, 1);
+			setenv("IPC_SLOT", decimal(slot, hold.slot), 1);
 		else
 			unsetenv("IPC_SLOT");
 		status = sem_become(&options, path);

@@ -55,7 +55,8 @@ int recv_commands(const struct recv_queues *from)
 {
 	const struct recv_options *options = from->options;
 	struct ipcu_message message = { 0 };
-	int status = cli_find_command(options->command[0], NULL), first_failure = 0;
+	char path[CLI_PATH_MAX];
+	int status = cli_find_command(options->command[0], path), first_failure = 0;
 	uint64_t done = 0, limit;
 	bool started = true;
 

@@ -325,7 +325,7 @@ enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed)
 	if (result == IPCU_OK)
 		result = ipcu_name_mapped(name->owner, name->owner != geteuid());
 	if (result == IPCU_OK)
-		strcpy(name->name, plain);
+		memcpy(name->name, plain, strlen(plain) + 1);
 	return result;
 }
 

@@ -451,14 +451,14 @@ static enum ipcu_result open_set(struct ipcu_object *object, bool *proven)
 static enum ipcu_result open_named(struct ipcu_object *object, const struct ipcu_open *how,
 				   const uint64_t definition[4])
 {
-	bool may_create = how->create != IPCU_CREATE_NEVER && object->owner == geteuid() &&
-			  !ipcu_name_is_numeric(object->name);
 	struct ipcu_registry registry;
-	bool proven, recorded;
+	bool proven, recorded, may_create;
 	enum ipcu_result result = open_set(object, &proven);
 
 	if (proven)
 		return result;
+	may_create = how->create != IPCU_CREATE_NEVER && object->owner == geteuid() &&
+		     !ipcu_name_is_numeric(object->name);
 	result = ipcu_registry_open(&registry, object->owner);
 	if (result != IPCU_OK)
 		return result;
@@ -533,7 +533,7 @@ enum ipcu_result ipcu_object_open(struct ipcu_object *object, const struct ipcu_
 	if (name.form == IPCU_NAME_PLAIN) {
 		object->named = true;
 		object->owner = name.owner;
-		strcpy(object->name, name.name);
+		memcpy(object->name, name.name, sizeof(object->name));
 		result = open_named(object, how, definition);
 	} else {
 		result = open_raw(object, &name, how, definition);
