@@ -4,6 +4,7 @@
  *	sem-acquire.c	acquire, release and the keeper
  *	sem-value.c	create, wait, post, get, set, op
  *	sem-status.c	status
+ *	sem-environment.c	the environment of the COMMAND of run
  */
 #include <config.h>
 
@@ -190,7 +191,8 @@ enum ipcu_result sem_check(const struct sem_options *options)
 	return result;
 }
 
-enum ipcu_result sem_open_with(ipcu_sem **sem, const struct sem_options *options, unsigned count)
+static enum ipcu_result open_at(ipcu_sem *storage, ipcu_sem **sem,
+				const struct sem_options *options, unsigned count)
 {
 	bool lock = options->mode != IPCU_HOLD_UNITS && !count;
 	struct ipcu_sem_options with = {
@@ -207,7 +209,15 @@ enum ipcu_result sem_open_with(ipcu_sem **sem, const struct sem_options *options
 		return ipcu_fail(IPCU_USAGE, "--value is %u, more than its %u units",
 				 options->value, units);
 	with.consumed = options->value_given ? units - options->value : 0;
-	return ipcu_sem_open_with(sem, options->words[0], &with, &options->common.open);
+	if (!storage)
+		return ipcu_sem_open_with(sem, options->words[0], &with, &options->common.open);
+	*sem = storage;
+	return ipcu_sem_open_at(storage, options->words[0], &with, &options->common.open);
+}
+
+enum ipcu_result sem_open_with(ipcu_sem **sem, const struct sem_options *options, unsigned count)
+{
+	return open_at(NULL, sem, options, count);
 }
 
 int sem_open(ipcu_sem **sem, const struct sem_options *options)
@@ -216,7 +226,7 @@ int sem_open(ipcu_sem **sem, const struct sem_options *options)
 
 	*sem = NULL;
 	if (result == IPCU_OK)
-		result = sem_open_with(sem, options, 0);
+		result = open_at(options->storage, sem, options, 0);
 	if (result == IPCU_OK && options->index) {
 		result = ipcu_sem_select(*sem, options->index);
 		if (result != IPCU_OK)
@@ -330,30 +340,20 @@ static void hint_for_flock(int argc, char **argv, char **command)
 		cli_hint_separator(argc, argv, true, "ipc-sem run NAME -- sh -c 'first && second'");
 }
 
-/* Write NUMBER into TEXT. Not snprintf: most starts would need it for nothing else. */
-static const char *decimal(char text[16], int number)
-{
-	char *at = text + 15;
-
-	*at = '\0';
-	do
-		*--at = (char)('0' + number % 10);
-	while (number /= 10);
-	return at;
-}
-
 int sem_run(int argc, char **argv)
 {
 	struct sem_options options = { .needs_command = true };
 	struct timespec storage;
 	const struct timespec *deadline;
 	struct ipcu_hold hold;
-	char slot[16], path[CLI_PATH_MAX];
+	char path[CLI_PATH_MAX];
+	ipcu_sem opened;
 	struct cli_wait wait = { .prepared = false };
 	ipcu_sem *sem;
 	enum ipcu_result result;
 	int status;
 
+	options.storage = &opened;
 	options.command = cli_split_command(&argc, argv);
 	status = sem_start(&run_argp, argc, argv, &options);
 	if (status == IPCU_USAGE)
@@ -379,12 +379,7 @@ int sem_run(int argc, char **argv)
 	status = cli_status(&options.common, options.words[0], result);
 	if (result == IPCU_OK) { /* -E may make the status of "not now" 0 too */
 		sem_report_previous(&options, &hold);
-		setenv("IPC_SEM", options.words[0], 1);
-		if (hold.slot >= 0)
-			setenv("IPC_SLOT", decimal(slot, hold.slot), 1);
-		else
-			unsetenv("IPC_SLOT");
-		status = sem_become(&options, path);
+		status = sem_become_holder(&options, &hold, path);
 		ipcu_sem_release(sem, &hold);
 	}
 	ipcu_sem_close(sem);

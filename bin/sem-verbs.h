@@ -22,6 +22,7 @@ struct sem_options {
 	bool value_given;
 	enum ipcu_hold_mode mode;
 	pid_t pid;
+	struct ipcu_sem *storage; /* of the semaphore that sem_open() opens, or NULL */
 };
 
 /* Parser for every verb; which options there are is its table's business. */
@@ -92,6 +93,10 @@ bool sem_describe_wait(void *options, char *text, size_t capacity);
 
 /* Become COMMAND, found at PATH ("": not yet); returns only if that cannot be, with the status. */
 int sem_become(const struct sem_options *options, const char *path);
+
+/* The same with IPC_SEM and IPC_SLOT in the environment of COMMAND, as HOLD says. */
+int sem_become_holder(const struct sem_options *options, const struct ipcu_hold *hold,
+		      const char *path);
 
 int sem_acquire(int argc, char **argv);
 int sem_create(int argc, char **argv);

@@ -243,9 +243,9 @@ static enum ipcu_result check_options(const struct ipcu_sem_options *options, un
 	return IPCU_OK;
 }
 
-enum ipcu_result ipcu_sem_open_with(ipcu_sem **out, const char *name,
-				    const struct ipcu_sem_options *options,
-				    const struct ipcu_open *how)
+/* SEM is all zero. */
+static enum ipcu_result open_in(ipcu_sem *sem, const char *name,
+				const struct ipcu_sem_options *options, const struct ipcu_open *how)
 {
 	unsigned otherwise = options->lock ? IPCU_SEM_COUNT_MAX : options->otherwise;
 	unsigned count = options->count ? options->count : otherwise;
@@ -254,16 +254,33 @@ enum ipcu_result ipcu_sem_open_with(ipcu_sem **out, const char *name,
 					   (options->lock ? SEM_DETAIL_LOCK : 0) |
 					   (uint64_t)options->consumed << SEM_DEFINITION_TAKEN };
 	enum ipcu_result result = check_options(options, count);
-	ipcu_sem *sem;
 
-	if (result != IPCU_OK)
-		return result;
-	sem = calloc(1, sizeof(*sem));
-	if (!sem)
-		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
-	result = ipcu_object_open(&sem->object, &ipcu_sem_ops, name, how, definition);
+	if (result == IPCU_OK)
+		result = ipcu_object_open(&sem->object, &ipcu_sem_ops, name, how, definition);
 	if (result == IPCU_OK && sem->object.named && options->count)
 		result = check_count(sem, options->count);
+	return result;
+}
+
+enum ipcu_result ipcu_sem_open_at(ipcu_sem *storage, const char *name,
+				  const struct ipcu_sem_options *options,
+				  const struct ipcu_open *how)
+{
+	memset(storage, 0, sizeof(*storage));
+	storage->borrowed = true;
+	return open_in(storage, name, options, how);
+}
+
+enum ipcu_result ipcu_sem_open_with(ipcu_sem **out, const char *name,
+				    const struct ipcu_sem_options *options,
+				    const struct ipcu_open *how)
+{
+	ipcu_sem *sem = calloc(1, sizeof(*sem));
+	enum ipcu_result result;
+
+	if (!sem)
+		return ipcu_fail_call("malloc", ENOMEM, "cannot open it");
+	result = open_in(sem, name, options, how);
 	if (result == IPCU_OK)
 		*out = sem;
 	else
@@ -295,7 +312,8 @@ void ipcu_sem_close(ipcu_sem *sem)
 	if (sem->released)
 		ipcu_sem_remove_idle(sem);
 	ipcu_holders_detach(sem->table);
-	free(sem);
+	if (!sem->borrowed)
+		free(sem);
 }
 
 enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index)

@@ -28,6 +28,7 @@ struct ipcu_sem {
 	_Atomic bool
 		released; /* by this handle, so that its close may remove a transient semaphore */
 	bool execs;	  /* a different program will take the place of this process */
+	bool borrowed;	  /* the memory is the caller's */
 	struct holder_table *_Atomic table; /* NULL until needed */
 };
 
@@ -36,6 +37,11 @@ struct ipcu_sem {
  * was &ipcu_no_wait, or an operation has IPC_NOWAIT of its own and cannot be done now.
  */
 int ipcu_sem_until(int id, struct sembuf *ops, size_t count, const struct timespec *deadline);
+
+/* Do the same as ipcu_sem_open_with() in STORAGE. The caller keeps it until after ipcu_sem_close(), which does not free it. */
+enum ipcu_result ipcu_sem_open_at(ipcu_sem *storage, const char *name,
+				  const struct ipcu_sem_options *options,
+				  const struct ipcu_open *how);
 
 /* What ERRNUM of a semop on SEM comes to. */
 enum ipcu_result ipcu_sem_failed(const ipcu_sem *sem, int errnum, const char *doing);

@@ -44,6 +44,21 @@ member() {
 	value_is m 1
 }
 
+@test "run: the environment of COMMAND, with few and with many variables" {
+	local large
+	large=$(seq -f 'X%.0f=x' 300)
+	env -i PATH="$PATH" IPC_SEM=old A=1 IPC_SLOT=old B=2 ipc-sem run m -- env | grep -v ^PATH= >"$TMP/few"
+	printf '%s\n' A=1 B=2 IPC_SEM=m IPC_SLOT=0 | diff - "$TMP/few"
+	# shellcheck disable=SC2086
+	env $large IPC_SEM=old IPC_SLOT=old ipc-sem run m -- env | grep -E '^(X[0-9]|IPC_SEM|IPC_SLOT)' | sort >"$TMP/many"
+	# shellcheck disable=SC2086
+	printf '%s\n' $large IPC_SEM=m IPC_SLOT=0 | sort | diff - "$TMP/many"
+	# A raw set has no table of holders, so its holder has no slot.
+	IPC_SLOT=old ipc-sem run --create key:0x77aa -- env | grep -E '^IPC_(SEM|SLOT)' >"$TMP/raw"
+	echo IPC_SEM=key:0x77aa | diff - "$TMP/raw"
+	ipcrm -S 0x77aa
+}
+
 @test "COMMAND takes the place of ipc-sem: no process stays behind" {
 	background ipc-sem run m -- sh -c "echo \$\$ >'$TMP/pid'; exec sleep 1000"; holder=$!
 	until_true test -s "$TMP/pid"
