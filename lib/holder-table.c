@@ -145,12 +145,28 @@ static int find(int set, const struct ipc_perm *perm, bool creating)
 	return -1;
 }
 
+/*
+ * Whether the attached segment has our layout. A table that knows SET has: an entry was made in it after this was checked. Then
+ * the page of the magic number, which a command would read for nothing else, is not touched.
+ */
+static bool has_layout(struct holder_table *table, int set, bool writable)
+{
+	uint64_t magic = 0;
+
+	if (ipcu_holder_known(table, set, NULL) != HOLDER_UNKNOWN)
+		return true;
+	if (!writable)
+		magic = atomic_load(&table->magic);
+	else
+		atomic_compare_exchange_strong(&table->magic, &magic, HOLDER_MAGIC);
+	return magic == 0 || magic == HOLDER_MAGIC;
+}
+
 enum ipcu_result ipcu_holders_attach(int set, const struct ipc_perm *perm, bool writable,
 				     struct holder_table **out)
 {
 	struct holder_table *table;
 	struct ipc_perm own;
-	uint64_t magic = 0;
 	int id;
 
 	if (!perm && ipcu_family_stat(IPCU_FAMILY_SET, set, &own) < 0)
@@ -162,11 +178,7 @@ enum ipcu_result ipcu_holders_attach(int set, const struct ipc_perm *perm, bool 
 	if (table == (void *)-1)
 		return ipcu_fail_call("shmat", errno == EINVAL ? EIDRM : errno,
 				      "cannot attach the table of its holders");
-	if (writable && atomic_compare_exchange_strong(&table->magic, &magic, HOLDER_MAGIC))
-		magic = HOLDER_MAGIC;
-	else if (!writable)
-		magic = atomic_load(&table->magic);
-	if (magic != HOLDER_MAGIC && magic != 0) {
+	if (!has_layout(table, set, writable)) {
 		shmdt(table);
 		return ipcu_fail(IPCU_SYSTEM, "the table of its holders is corrupted: bad magic");
 	}

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -86,7 +87,7 @@ static uint64_t ticks_per_second(void)
 	static _Atomic long ticks;
 
 	if (!ticks)
-		ticks = sysconf(_SC_CLK_TCK);
+		ticks = (long)getauxval(AT_CLKTCK);
 	return (uint64_t)ticks;
 }
 
