@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sem-verbs.h"
+#include "text.h"
 
 #define ENVIRONMENT_MAX 256 /* variables; a larger environment is extended in the heap */
 #define NAME_BYTES 512
@@ -35,19 +36,19 @@ static bool is_set_here(const char *variable)
 /* Write the digits of NUMBER to TEXT. */
 static void put_number(char *text, unsigned number)
 {
-	char digits[16], *at = digits + sizeof(digits);
+	char digits[16], *at = digits + sizeof(digits) - 1;
 
+	*at = '\0';
 	do
 		*--at = (char)('0' + number % 10);
 	while (number /= 10);
-	memcpy(text, at, (size_t)(digits + sizeof(digits) - at));
-	text[digits + sizeof(digits) - at] = '\0';
+	ipcu_text_put(text, at);
 }
 
 /* Fill NEW with the variables of this process and those of HOLD. False if there are too many, or NAME is too long. */
 static bool fill(struct environment *new, const char *name, const struct ipcu_hold *hold)
 {
-	size_t count = 0, length = strlen(name) + 1;
+	size_t count = 0;
 
 	for (char **at = environ; at && *at; at++) {
 		if (count >= ENVIRONMENT_MAX - 3)
@@ -55,14 +56,12 @@ static bool fill(struct environment *new, const char *name, const struct ipcu_ho
 		if (!is_set_here(*at))
 			new->all[count++] = *at;
 	}
-	if (length > sizeof(new->sem) - strlen(SEM_VARIABLE))
+	if (strlen(name) >= sizeof(new->sem) - strlen(SEM_VARIABLE))
 		return false;
-	memcpy(new->sem, SEM_VARIABLE, strlen(SEM_VARIABLE));
-	memcpy(new->sem + strlen(SEM_VARIABLE), name, length);
+	ipcu_text_put(ipcu_text_put(new->sem, SEM_VARIABLE), name);
 	new->all[count++] = new->sem;
 	if (hold->slot >= 0) {
-		memcpy(new->slot, SLOT_VARIABLE, strlen(SLOT_VARIABLE));
-		put_number(new->slot + strlen(SLOT_VARIABLE), (unsigned)hold->slot);
+		put_number(ipcu_text_put(new->slot, SLOT_VARIABLE), (unsigned)hold->slot);
 		new->all[count++] = new->slot;
 	}
 	new->all[count] = NULL;

@@ -191,7 +191,7 @@ static struct claimer start(struct holder_table *table, const struct holder_clai
 
 	claimer.pid_namespace = (uint32_t)ipcu_process_numbers(hold->pid);
 	claimer.now = boot_nanoseconds();
-	claimer.word = ipcu_process_clock() << HOLDER_TIME_SHIFT |
+	claimer.word = ipcu_process_clock_at(claimer.now) << HOLDER_TIME_SHIFT |
 		       tag_of(claim->set) << HOLDER_PID_BITS | (uint64_t)hold->pid;
 	return claimer;
 }

@@ -14,6 +14,7 @@
 #include "error.h"
 #include "name.h"
 #include "parse.h"
+#include "text.h"
 
 uint64_t ipcu_hash(const void *data, size_t size, uint64_t hash)
 {
@@ -325,7 +326,7 @@ enum ipcu_result ipcu_name_read(struct ipcu_name *name, const char *typed)
 	if (result == IPCU_OK)
 		result = ipcu_name_mapped(name->owner, name->owner != geteuid());
 	if (result == IPCU_OK)
-		memcpy(name->name, plain, strlen(plain) + 1);
+		ipcu_text_put(name->name, plain);
 	return result;
 }
 

@@ -222,14 +222,17 @@ static bool has_ended(pid_t pid, const struct stat_fields *fields)
 	return is_ending(fields) && (fields->threads <= 1 || !a_thread_runs(pid));
 }
 
+uint64_t ipcu_process_clock_at(int64_t nanoseconds)
+{
+	return (uint64_t)nanoseconds / (NANO / ticks_per_second()) - (uint64_t)time_offset(0);
+}
+
 uint64_t ipcu_process_clock(void)
 {
 	struct timespec now;
-	uint64_t ticks = ticks_per_second();
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * ticks + (uint64_t)now.tv_nsec / (NANO / ticks) -
-	       (uint64_t)time_offset(0);
+	return ipcu_process_clock_at((int64_t)now.tv_sec * NANO + now.tv_nsec);
 }
 
 /*

@@ -23,6 +23,9 @@ bool ipcu_process_lives(pid_t pid, uint64_t start);
 /* Return the present time on the clock of ipcu_process_start(). A child calls ipcu_process_numbers() before. */
 uint64_t ipcu_process_clock(void);
 
+/* Return the same for the time when CLOCK_BOOTTIME was NANOSECONDS. */
+uint64_t ipcu_process_clock_at(int64_t nanoseconds);
+
 /*
  * Return true if the process that had number PID at the time THEN has run its last instruction: it is gone, a zombie, or on
  * its way out with all its threads, or a process that started later has its number. Return false if that cannot be told.

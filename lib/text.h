@@ -20,4 +20,16 @@ uint32_t ipcu_text_point(const char *at, size_t size);
 /* Replace each byte of a character that may not be shown by BY; bytes that are not UTF-8 stay. */
 void ipcu_text_blank(char *text, size_t size, char by);
 
+/*
+ * Copy FROM to AT, where there is room for it, and return the end. Not strcpy(3), whose checked variant is in a part of libc
+ * that a command which takes a lock would touch for nothing else.
+ */
+static inline char *ipcu_text_put(char *at, const char *from)
+{
+	while (*from)
+		*at++ = *from++;
+	*at = '\0';
+	return at;
+}
+
 #endif
