@@ -90,13 +90,14 @@ member() {
 }
 
 @test "at most COUNT at once, each with a slot of its own" {
+	: >"$TMP/slots"
 	for i in 1 2 3; do
 		background ipc-sem run -c 3 m -- sh -c "echo \$IPC_SLOT >>'$TMP/slots'; $CALM"
 		pids[i]=$!
-		until_true value_is m $((3 - i))
+		until_true sh -c "[ \$(wc -l <'$TMP/slots') = $i ]" # so line 2 is of the second one
+		value_is m $((3 - i))
 	done
 	busy m
-	until_true sh -c "[ \$(wc -l <'$TMP/slots') = 3 ]"
 	[ "$(sort "$TMP/slots" | xargs)" = "0 1 2" ]
 	kill -KILL "${pids[2]}"
 	until_true value_is m 1
