@@ -87,7 +87,9 @@ static uint64_t ticks_per_second(void)
 	static _Atomic long ticks;
 
 	if (!ticks)
-		ticks = (long)getauxval(AT_CLKTCK);
+		ticks = (long)getauxval(AT_CLKTCK); /* sysconf(3) touches a page of libc */
+	if (!ticks)
+		ticks = sysconf(_SC_CLK_TCK);
 	return (uint64_t)ticks;
 }
 
