@@ -44,6 +44,21 @@ member() {
 	value_is m 1
 }
 
+# Calls for memory from the start of ipc-sem to the start of COMMAND.
+memory_calls() {
+	strace -qq -e trace=brk,mmap,execve -o "$TMP/calls" "$@"
+	sed '1d; s/^execve.*/END/; /^END/q' "$TMP/calls" | grep -c '^brk\|^mmap'
+}
+
+@test "run without options uses no heap" {
+	need strace
+	strace -qq -o /dev/null true || skip "strace is not allowed to trace here"
+	case $IPC_CFLAGS in *sanitize*) skip "the sanitizers allocate memory themselves" ;; esac
+	ipc-sem create m
+	# The parser of options allocates memory, so the first number is smaller if nothing else does.
+	[ "$(memory_calls ipc-sem run m -- true)" -lt "$(memory_calls ipc-sem run -n m -- true)" ]
+}
+
 @test "run: the environment of COMMAND, with few and with many variables" {
 	local large
 	large=$(seq -f 'X%.0f=x' 300)
