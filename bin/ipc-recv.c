@@ -19,6 +19,8 @@
 #include "queue.h"
 #include "recv.h"
 
+#define AFTER_SIGNAL INT64_C(5000000000) /* nanoseconds for a message that is to be put back */
+
 static const struct argp_option table[] = {
 	{ NULL, 0, NULL, 0, "How many, and which:", 1 },
 	{ "count", 'c', "N", 0, "N messages instead of one", 1 },
@@ -252,45 +254,6 @@ enum ipcu_result recv_wait(const struct recv_queues *from, size_t *which,
 	return result;
 }
 
-/* A message to put back; a BODY of NULL means those that the handle keeps. */
-struct returned {
-	long type;
-	const void *body;
-	size_t size;
-};
-
-static enum ipcu_result put_back_until(ipcu_queue *queue, const struct returned *message,
-				       const struct timespec *deadline)
-{
-	if (!message->body)
-		return ipcu_queue_put_back(queue, deadline);
-	return ipcu_queue_send(queue, message->type, message->body, message->size, deadline);
-}
-
-static enum ipcu_result put_back(const struct recv_queues *from, size_t which,
-				 const struct returned *message)
-{
-	int signals = cli_interrupt_count();
-	bool wait = false;
-	enum ipcu_result result;
-
-	for (;;) {
-		result = put_back_until(from->queues[which], message, wait ? NULL : &ipcu_no_wait);
-		if (result != IPCU_NOT_NOW)
-			return result;
-		if (!wait && from->lost->count == 0) {
-			cli_complain(&from->options->common, from->options->names[which],
-				     "it waits until there is room; a receiver makes some",
-				     "the queue has filled up while a message is to be put back");
-			wait = true;
-			continue;
-		}
-		/* A signal that came before the wait is no reason to lose the message. */
-		if (!wait || cli_interrupt_count() != signals)
-			return result;
-	}
-}
-
 /* COUNT messages are lost, for putting them back ended with RESULT. */
 static void count_lost(struct recv_lost *lost, size_t count, enum ipcu_result result)
 {
@@ -303,27 +266,57 @@ static void count_lost(struct recv_lost *lost, size_t count, enum ipcu_result re
 enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
 			       const void *body, size_t size)
 {
-	struct returned message = { type, body, size };
-	enum ipcu_result result = put_back(from, which, &message);
+	enum ipcu_result result = ipcu_queue_return_message(from->queues[which], type, body, size);
 
 	if (result != IPCU_OK)
 		count_lost(from->lost, 1, result);
 	return result;
 }
 
+/*
+ * Write what a handle keeps back to its queue. Wait for room until the timeout; a signal leaves some seconds, so that it loses
+ * nothing that a receiver makes room for, and a second one ends the wait.
+ */
+static enum ipcu_result wait_for_room(ipcu_queue *queue, const struct cli_options *options)
+{
+	int signals = cli_interrupt_count();
+	struct timespec storage = ipcu_deadline_in(AFTER_SIGNAL);
+	const struct timespec *deadline = signals ? &storage : cli_deadline(options, &storage);
+
+	for (;;) {
+		enum ipcu_result result = ipcu_queue_put_back(queue, deadline);
+		int now = cli_interrupt_count();
+
+		if (result != IPCU_NOT_NOW || ipcu_last_error()->errnum != EINTR ||
+		    (signals && now != signals))
+			return result;
+		if (now != signals) {
+			storage = ipcu_deadline_in(AFTER_SIGNAL);
+			deadline = &storage;
+		}
+		signals = now;
+	}
+}
+
 /* Put back what the handles keep, which no receive will deliver any more. */
 static void put_back_kept(const struct recv_queues *from, size_t opened)
 {
-	static const struct returned kept;
+	const struct cli_options *options = &from->options->common;
 
 	for (size_t i = 0; i < opened; i++) {
-		enum ipcu_result result = IPCU_OK;
+		enum ipcu_result result;
 
-		if (ipcu_queue_kept(from->queues[i]))
-			result = put_back(from, i, &kept);
-		if (result == IPCU_OK)
+		if (!ipcu_queue_kept(from->queues[i]))
 			continue;
-		count_lost(from->lost, ipcu_queue_kept(from->queues[i]), result);
+		result = ipcu_queue_put_back(from->queues[i], &ipcu_no_wait);
+		if (result == IPCU_NOT_NOW && from->lost->count == 0) {
+			cli_complain(options, from->options->names[i],
+				     "it waits until there is room; a receiver makes some",
+				     "the queue has filled up while a message is to be put back");
+			result = wait_for_room(from->queues[i], options);
+		}
+		if (result != IPCU_OK)
+			count_lost(from->lost, ipcu_queue_kept(from->queues[i]), result);
 	}
 }
 

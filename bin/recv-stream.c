@@ -16,11 +16,14 @@
 #include "cli-interrupt.h"
 #include "queue.h"
 #include "recv.h"
+#include "returned.h"
 #include "spill.h"
 
 #define BATCH_BYTES (64 * 1024)
-#define ONE_BYTES (12 * 1024) /* over the default of kernel.msgmax */
-#define HEAD sizeof(long)     /* in front of the first body, for receive_at */
+#define EMPTY_BYTES \
+	sizeof(struct ipcu_spill_empty) /* that a message has at least when it returns */
+#define ONE_BYTES (12 * 1024)		/* over the default of kernel.msgmax */
+#define HEAD sizeof(long)		/* in front of the first body, for receive_at */
 
 struct taken {
 	long type;
@@ -35,6 +38,8 @@ struct batch {
 	struct cli_buffer out;	  /* what other styles make of them */
 	struct taken *taken;
 	size_t count, capacity;
+	size_t weight,
+		heaviest; /* the bytes that might have to return to the queues, and how many may be taken */
 	uint64_t done;	    /* messages delivered or in the batch */
 	int status;	    /* to exit with */
 	bool over;	    /* nothing more is to be taken */
@@ -126,6 +131,7 @@ static void flush(struct batch *batch)
 		}
 	}
 	batch->count = 0;
+	batch->weight = 0;
 	batch->bodies.used = HEAD;
 	batch->out.used = 0;
 }
@@ -155,6 +161,7 @@ static void add(struct batch *batch, size_t which, long type, size_t size)
 
 	*one = (struct taken){ type, which, batch->bodies.used, size };
 	batch->bodies.used += size;
+	batch->weight += size > EMPTY_BYTES ? size : EMPTY_BYTES;
 	if (plain(batch))
 		cli_put(&batch->bodies, format->end, format->end_size);
 	else
@@ -291,6 +298,26 @@ static bool take(struct batch *batch, const struct timespec *deadline)
 	return true;
 }
 
+/* How many bytes may be taken before they are written: the least that can return to any of the queues. */
+static size_t heaviest(const struct recv_queues *from)
+{
+	size_t least = BATCH_BYTES;
+
+	for (size_t i = 0; i < from->options->name_count; i++) {
+		size_t room = ipcu_returned_room(&from->queues[i]->object.perm);
+
+		least = room < least ? room : least;
+	}
+	return least;
+}
+
+/* Return true if the batch is to be written before more is taken. */
+static bool full(const struct batch *batch)
+{
+	return batch->weight >= batch->heaviest || batch->bodies.used >= BATCH_BYTES ||
+	       batch->out.used >= BATCH_BYTES;
+}
+
 /* ---- the loop --------------------------------------------------------------- */
 
 /* The queues are empty and all is written: wait for more, or end. */
@@ -328,10 +355,11 @@ int recv_stream(const struct recv_queues *from)
 		return batch.status;
 	}
 	batch.bodies.used = HEAD;
+	batch.heaviest = heaviest(from);
 	while (!batch.over && batch.done < limit) {
 		bool empty = !take(&batch, &ipcu_no_wait);
 
-		if (empty || batch.bodies.used >= BATCH_BYTES || batch.out.used >= BATCH_BYTES)
+		if (empty || full(&batch))
 			flush(&batch);
 		if (cli_interrupted() || cli_stdout_hung_up())
 			end(&batch, IPCU_OK);

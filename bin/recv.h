@@ -59,8 +59,8 @@ void recv_wait_begin(const struct recv_queues *from);
 bool recv_again(enum ipcu_result result);
 
 /*
- * Send a message that was taken and cannot be delivered back to the end of its queue. Wait for room until a signal
- * comes; from then on try once for each message. Otherwise the result is not IPCU_OK and the message counts as lost.
+ * Return a message that was taken and cannot be delivered to its queue. Never waits: what no queue takes the handle keeps
+ * until the end. Otherwise the result is not IPCU_OK and the message counts as lost.
  */
 enum ipcu_result recv_put_back(const struct recv_queues *from, size_t which, long type,
 			       const void *body, size_t size);

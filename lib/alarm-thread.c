@@ -21,6 +21,7 @@ struct ipcu_ringer {
 	pthread_cond_t stopped;
 	bool stop;
 	int signo;
+	bool now;
 	struct timespec deadline;
 };
 
@@ -31,8 +32,10 @@ static void *ring(void *arg)
 
 	pthread_mutex_lock(&ringer->mutex);
 	while (!ringer->stop) {
-		if (pthread_cond_timedwait(&ringer->stopped, &ringer->mutex, &next) != ETIMEDOUT)
+		if (!ringer->now &&
+		    pthread_cond_timedwait(&ringer->stopped, &ringer->mutex, &next) != ETIMEDOUT)
 			continue;
+		ringer->now = false;
 		pthread_kill(ringer->sleeper, ringer->signo);
 		next = ipcu_deadline_in(AGAIN_NANOSECONDS);
 	}
@@ -82,6 +85,14 @@ enum ipcu_result ipcu_ringer_start(struct ipcu_ringer **out, int signo,
 	}
 	*out = ringer;
 	return IPCU_OK;
+}
+
+void ipcu_ringer_ring(struct ipcu_ringer *ringer)
+{
+	pthread_mutex_lock(&ringer->mutex);
+	ringer->now = true;
+	pthread_cond_signal(&ringer->stopped);
+	pthread_mutex_unlock(&ringer->mutex);
 }
 
 void ipcu_ringer_stop(struct ipcu_ringer *ringer)

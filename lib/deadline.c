@@ -207,7 +207,17 @@ enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespe
 	return IPCU_OK;
 }
 
-void ipcu_alarm_stop(struct ipcu_alarm *alarm)
+void ipcu_alarm_ring(struct ipcu_alarm *alarm)
+{
+	struct itimerspec now = { { 0, AGAIN_NANOSECONDS }, { 0, 1 } };
+
+	if (alarm->ringer)
+		ipcu_ringer_ring(alarm->ringer);
+	else
+		timer_settime(alarm->timer, 0, &now, NULL);
+}
+
+void ipcu_alarm_release(struct ipcu_alarm *alarm)
 {
 	if (!alarm->armed)
 		return;
@@ -215,6 +225,13 @@ void ipcu_alarm_stop(struct ipcu_alarm *alarm)
 		ipcu_ringer_stop(alarm->ringer);
 	else
 		timer_delete(alarm->timer);
-	pthread_sigmask(SIG_SETMASK, &alarm->old_mask, NULL);
 	alarm->armed = false;
+}
+
+void ipcu_alarm_stop(struct ipcu_alarm *alarm)
+{
+	if (!alarm->armed)
+		return;
+	ipcu_alarm_release(alarm);
+	pthread_sigmask(SIG_SETMASK, &alarm->old_mask, NULL);
 }

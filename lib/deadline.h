@@ -41,11 +41,19 @@ struct ipcu_alarm {
 enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespec *deadline);
 void ipcu_alarm_stop(struct ipcu_alarm *alarm);
 
+/*
+ * For a different thread than the one that started ALARM: let it go off now, and release it after its thread has ended. A
+ * timer needs no room in the queue of signals, which may be full by then.
+ */
+void ipcu_alarm_ring(struct ipcu_alarm *alarm);
+void ipcu_alarm_release(struct ipcu_alarm *alarm);
+
 /* ---- alarm-thread.c: a thread that does what the timer does ------------------------ */
 
 /* Start a thread that sends SIGNO to this thread from DEADLINE on. IPCU_OK, or why there is none. */
 enum ipcu_result ipcu_ringer_start(struct ipcu_ringer **ringer, int signo,
 				   const struct timespec *deadline);
+void ipcu_ringer_ring(struct ipcu_ringer *ringer);
 void ipcu_ringer_stop(struct ipcu_ringer *ringer);
 
 /*

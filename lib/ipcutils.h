@@ -288,13 +288,14 @@ enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, si
 
 /*
  * Return the number of messages that the handle keeps. A message is kept if it was taken, cannot be delivered and
- * cannot return to its queue either. The next receive, peek or wait through the handle finds it before what the queue
- * holds. ipcu_queue_close() puts back what the queue takes without waiting; the rest is lost.
+ * cannot return to its queue, nor to the second queue that receivers look into (ipc-recv(1)). The next receive, peek or
+ * wait through the handle finds it before what the queue holds. ipcu_queue_close() puts back what these queues take
+ * without waiting; the rest is lost.
  */
 size_t ipcu_queue_kept(ipcu_queue *queue);
 
 /*
- * Write the messages that the handle keeps to the end of their queue, and wait while it is full.
+ * Return the messages that the handle keeps to their queue or the second one, and wait while the queue is full.
  *
  * IPCU_OK: the handle keeps none; IPCU_NOT_NOW: still full at the deadline, or a signal handler ran, and the handle
  * keeps the rest, as it does after IPCU_DENIED; IPCU_NOT_FOUND: removed; IPCU_SYSTEM.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * kept.c - messages that were taken and could not be written back to their queue
  *
- * A message that was taken and cannot be delivered goes back to its queue. If the queue is full or this user may not
- * send to it, the handle keeps the message: the next receive through the handle delivers it before what the queue
- * holds. So no receive has to wait for room, which might take for ever, and no message is lost meanwhile.
+ * A message that was taken and cannot be delivered returns to its queue, or to a queue of returned messages if its queue is
+ * full (returned.c). If neither takes it, because this user may not send to the queue for example, the handle keeps the
+ * message: the next receive through the handle delivers it before what the queue holds. So no receive has to wait for
+ * room, which might take for ever, and no message is lost meanwhile.
  */
 #include <config.h>
 
@@ -13,6 +14,7 @@
 
 #include "error.h"
 #include "queue.h"
+#include "returned.h"
 
 struct ipcu_kept {
 	struct ipcu_kept *next;
@@ -84,13 +86,70 @@ static struct ipcu_kept *take_first(ipcu_queue *queue)
 	return kept;
 }
 
+/* ---- returning ------------------------------------------------------------ */
+
+/* Take the first message out of queue ID; NULL: there is none, or no memory for it. */
+static struct ipcu_kept *take_out(int id)
+{
+	struct ipcu_kept *kept;
+	struct msqid_ds state;
+	ssize_t size;
+
+	if (ipcu_stat_queue(id, &state) < 0)
+		return NULL;
+	kept = ipcu_kept_new(state.msg_qbytes);
+	if (!kept)
+		return NULL;
+	size = msgrcv(id, kept->message, kept->size, 0, IPC_NOWAIT);
+	if (size < 0) {
+		free(kept);
+		return NULL;
+	}
+	kept->size = (size_t)size;
+	return kept;
+}
+
+static bool has_messages(int id)
+{
+	struct msqid_ds state;
+
+	return ipcu_stat_queue(id, &state) < 0 || state.msg_qnum > 0;
+}
+
+/*
+ * Return KEPT to QUEUE without waiting. NULL: it has returned. Otherwise it, or a message that had returned before, with
+ * *ERRNUM. If QUEUE has been emptied by the time its message is stored, its receivers may sleep, so a stored message is moved
+ * to QUEUE.
+ */
+static struct ipcu_kept *give_back(ipcu_queue *queue, struct ipcu_kept *kept, int *errnum)
+{
+	int id = queue->object.id, stored;
+
+	while (kept) {
+		*errnum = msgsnd(id, kept->message, kept->size, IPC_NOWAIT) < 0 ? errno : 0;
+		if (*errnum == EAGAIN) {
+			*errnum = ipcu_returned_store(id, kept->message, kept->size, &stored);
+			if (!*errnum && !has_messages(id)) {
+				free(kept);
+				kept = take_out(stored);
+				continue;
+			}
+		}
+		/* A queue that was removed has taken its messages with it. */
+		if (*errnum && *errnum != EIDRM && *errnum != EINVAL)
+			return kept;
+		free(kept);
+		kept = NULL;
+	}
+	return NULL;
+}
+
 void ipcu_queue_return(ipcu_queue *queue, struct ipcu_kept *kept)
 {
-	/* A queue that was removed has taken its messages with it. */
-	if (msgsnd(queue->object.id, kept->message, kept->size, IPC_NOWAIT) == 0 ||
-	    errno == EIDRM || errno == EINVAL)
-		free(kept);
-	else
+	int errnum;
+
+	kept = give_back(queue, kept, &errnum);
+	if (kept)
 		link_in(queue, kept, false);
 }
 
@@ -196,8 +255,14 @@ enum ipcu_result ipcu_queue_put_back(ipcu_queue *queue, const struct timespec *d
 	struct ipcu_kept *kept;
 
 	while ((kept = take_first(queue))) {
-		int errnum = ipcu_send_until(queue->object.id, kept->message, kept->size, deadline);
+		int errnum = 0;
 
+		kept = give_back(queue, kept, &errnum);
+		if (!kept)
+			continue;
+		if (errnum == EAGAIN)
+			errnum = ipcu_send_until(queue->object.id, kept->message, kept->size,
+						 deadline);
 		if (!errnum) {
 			free(kept);
 			continue;
@@ -218,10 +283,9 @@ enum ipcu_result ipcu_queue_put_back(ipcu_queue *queue, const struct timespec *d
 void ipcu_kept_close(ipcu_queue *queue)
 {
 	struct ipcu_kept *kept;
+	int errnum;
 
-	while ((kept = take_first(queue))) {
-		msgsnd(queue->object.id, kept->message, kept->size, IPC_NOWAIT);
-		free(kept);
-	}
+	while ((kept = take_first(queue)))
+		free(give_back(queue, kept, &errnum));
 	pthread_mutex_destroy(&queue->kept_lock);
 }

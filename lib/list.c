@@ -12,6 +12,7 @@
 #include "object.h"
 #include "pipe.h"
 #include "purpose.h"
+#include "returned.h"
 #include "shm.h"
 
 static void fill_perm(struct ipcu_info *info, const struct ipc_perm *perm)
@@ -36,8 +37,9 @@ static bool fill(struct ipcu_info *info, enum ipcu_family family, int id)
 		if (ipcu_stat_queue(id, &queue) < 0)
 			return false;
 		fill_perm(info, &queue.msg_perm);
-		info->messages = queue.msg_qnum;
-		info->bytes = queue.__msg_cbytes;
+		info->messages =
+			queue.msg_qnum + ipcu_returned_count(&queue.msg_perm, &info->bytes);
+		info->bytes += queue.__msg_cbytes;
 		info->bytes_max = queue.msg_qbytes;
 		info->last_sender = queue.msg_lspid;
 		info->last_receiver = queue.msg_lrpid;

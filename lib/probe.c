@@ -4,7 +4,7 @@
  * msgrcv(2) for a body of at most zero bytes sleeps while there is no message,
  * and when one comes fails with E2BIG and leaves it there: a thread in that call
  * is a poller that needs no help from the sender. One thread a queue sleeps so; the
- * first to wake ends the others, by a signal sent until each has answered, and
+ * first to wake ends the others, by a timer that each has, and
  * only then does the caller's thread try to take a message.
  *
  * The one message such a call does take is one of zero bytes. It is delivered. If several queues get one in the same
@@ -29,6 +29,9 @@
 #include "deadline.h"
 #include "error.h"
 #include "queue.h"
+#include "returned.h"
+
+#define FAR_NANOSECONDS INT64_C(100000000000000000) /* three years */
 
 struct watch;
 
@@ -37,7 +40,9 @@ struct probe {
 	ipcu_queue *queue;
 	pthread_t thread;
 	bool started;
-	_Atomic bool done;
+	_Atomic bool ready, done; /* it has its alarm; it has ended */
+	struct ipcu_alarm alarm;  /* that ends its wait */
+	struct ipcu_error error;  /* why it has none */
 	int errnum; /* E2BIG: there is a message; 0: took one of zero bytes; EINTR: was stopped */
 	long type;  /* of that */
 	struct ipcu_kept *room; /* to return it, made before it is taken */
@@ -52,17 +57,15 @@ struct watch {
 	struct probe *probes;
 };
 
-static void *probe(void *arg)
+/* Sleep until there is a message or the alarm rings. */
+static void wait_for_message(struct probe *self)
 {
-	struct probe *self = arg;
 	struct watch *watch = self->watch;
-	uint64_t one = 1;
 	struct {
 		long type;
 		char body[1];
 	} message;
 
-	self->errnum = EINTR;
 	while (!atomic_load(&watch->stop) && self->errnum == EINTR) {
 		if (msgrcv(self->queue->object.id, &message, 0, watch->wanted, watch->flags) < 0) {
 			self->errnum = errno;
@@ -71,8 +74,24 @@ static void *probe(void *arg)
 			self->type = message.type;
 		}
 	}
+}
+
+static void *probe(void *arg)
+{
+	struct probe *self = arg;
+	struct timespec far = ipcu_deadline_in(FAR_NANOSECONDS);
+	uint64_t one = 1;
+
+	self->errnum = EINTR;
+	if (ipcu_alarm_start(&self->alarm, &far) == IPCU_OK) {
+		atomic_store(&self->ready, true);
+		wait_for_message(self);
+	} else {
+		self->error = *ipcu_last_error();
+		self->errnum = IPCU_REPORTED;
+	}
 	atomic_store(&self->done, true);
-	if (write(watch->event, &one, sizeof(one)) < 0)
+	if (write(self->watch->event, &one, sizeof(one)) < 0)
 		return NULL; /* cannot happen: the counter is far from full */
 	return NULL;
 }
@@ -118,13 +137,12 @@ static void stop(struct watch *watch)
 
 		if (!one->started)
 			continue;
-		/* Again and again: the first may come just before the thread is in the call. */
-		while (!atomic_load(&one->done)) {
-			pthread_kill(one->thread, ipcu_signal());
-			if (!atomic_load(&one->done))
-				nanosleep(&pause, NULL);
-		}
+		while (!atomic_load(&one->ready) && !atomic_load(&one->done))
+			nanosleep(&pause, NULL);
+		if (!atomic_load(&one->done))
+			ipcu_alarm_ring(&one->alarm);
 		pthread_join(one->thread, NULL);
+		ipcu_alarm_release(&one->alarm);
 	}
 }
 
@@ -196,6 +214,13 @@ static struct ipcu_kept *taken_by(struct probe *one)
 	return kept;
 }
 
+/* The error of the thread of ONE becomes that of this one. */
+static enum ipcu_result failed(const struct probe *one)
+{
+	ipcu_error_restore(&one->error);
+	return one->error.result;
+}
+
 /*
  * What the stopped probes have found, or else RESULT. A message that one of them has taken is delivered in *TAKEN,
  * whatever has become of the other queues.
@@ -218,6 +243,8 @@ static enum ipcu_result collect(struct watch *watch, enum ipcu_result result, si
 		result = IPCU_OK;
 		if (one->errnum == 0)
 			*taken = taken_by(one);
+		else if (one->errnum == IPCU_REPORTED)
+			result = failed(one);
 		else if (one->errnum != E2BIG)
 			result = ipcu_queue_receive_failed(one->queue, one->errnum);
 	}
@@ -253,6 +280,24 @@ static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, lo
 	return result;
 }
 
+/*
+ * While messages of other types fill a queue, one that returns wakes no receiver of certain types. So such a wait is over
+ * after a while: *UNTIL. Return true if a wait that ended with RESULT is to be continued after a look.
+ */
+static const struct timespec *next_look(long wanted, const struct timespec *deadline,
+					struct timespec *until)
+{
+	if (wanted == 0)
+		return deadline;
+	*until = ipcu_deadline_in(IPCU_RETURNED_LOOK);
+	return ipcu_deadline_earlier(deadline, until);
+}
+
+static bool look_again(enum ipcu_result result, bool last)
+{
+	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == ETIMEDOUT && !last;
+}
+
 /* One try at each queue, beginning with another one each time. IPCU_NOT_NOW: all empty. */
 static enum ipcu_result sweep(ipcu_queue *const *queues, size_t count, size_t *which,
 			      struct ipcu_message *message, const struct ipcu_select *select)
@@ -282,6 +327,8 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 					const struct ipcu_select *select,
 					const struct timespec *deadline)
 {
+	const struct timespec *until;
+	struct timespec look;
 	struct ipcu_kept *taken;
 	long wanted;
 	int flags;
@@ -299,7 +346,10 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 		result = sweep(queues, count, which, message, select);
 		if (result != IPCU_NOT_NOW || deadline == &ipcu_no_wait)
 			return result;
-		result = wait_for_one(queues, count, wanted, flags, deadline, which, &taken);
+		until = next_look(wanted, deadline, &look);
+		result = wait_for_one(queues, count, wanted, flags, until, which, &taken);
+		if (look_again(result, until == deadline))
+			continue;
 		if (result != IPCU_OK)
 			return result;
 		if (taken) {
@@ -311,7 +361,7 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 }
 
 /* Look with a call that takes nothing but a message of zero bytes, which then returns to its queue. */
-static enum ipcu_result look_by_type(ipcu_queue *queue, long wanted, int flags)
+static enum ipcu_result look_by_type(ipcu_queue *queue, int id, long wanted, int flags)
 {
 	struct ipcu_kept *room = ipcu_kept_new(0);
 	struct {
@@ -321,7 +371,7 @@ static enum ipcu_result look_by_type(ipcu_queue *queue, long wanted, int flags)
 
 	if (!room)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot wait for a message");
-	if (msgrcv(queue->object.id, &message, 0, wanted, flags | IPC_NOWAIT) == 0) {
+	if (msgrcv(id, &message, 0, wanted, flags | IPC_NOWAIT) == 0) {
 		ipcu_kept_fill(room, message.type, "");
 		ipcu_queue_return(queue, room);
 		return IPCU_OK;
@@ -331,31 +381,61 @@ static enum ipcu_result look_by_type(ipcu_queue *queue, long wanted, int flags)
 }
 
 /*
- * Look whether QUEUE has a message now: IPCU_OK or IPCU_NOT_NOW. The first message can be looked at without taking it
- * where the kernel has MSG_COPY.
+ * Look whether ID, QUEUE or one of its returned messages, has a message now: IPCU_OK or IPCU_NOT_NOW. The first message can be
+ * looked at without taking it where the kernel has MSG_COPY.
  */
-static enum ipcu_result look(ipcu_queue *queue, const struct ipcu_select *select, long wanted,
-			     int flags)
+static enum ipcu_result look_at(ipcu_queue *queue, int id, long wanted, int flags)
 {
 	struct {
 		long type;
 		char body[1];
 	} message;
 
+	if (wanted != 0)
+		return look_by_type(queue, id, wanted, flags);
+	if (msgrcv(id, &message, 0, 0, MSG_COPY | IPC_NOWAIT) == 0 || errno == E2BIG)
+		return IPCU_OK;
+	return errno == ENOSYS ? look_by_type(queue, id, wanted, flags)
+			       : ipcu_queue_receive_failed(queue, errno);
+}
+
+static enum ipcu_result look(ipcu_queue *queue, const struct ipcu_select *select, long wanted,
+			     int flags)
+{
+	int ids[IPCU_RETURNED_MAX];
+	unsigned count;
+	enum ipcu_result result;
+
 	if (ipcu_kept_wanted(queue, select))
 		return IPCU_OK;
-	if (wanted != 0)
-		return look_by_type(queue, wanted, flags);
-	if (msgrcv(queue->object.id, &message, 0, 0, MSG_COPY | IPC_NOWAIT) == 0 || errno == E2BIG)
-		return IPCU_OK;
-	return errno == ENOSYS ? look_by_type(queue, wanted, flags)
-			       : ipcu_queue_receive_failed(queue, errno);
+	result = look_at(queue, queue->object.id, wanted, flags);
+	if (result != IPCU_NOT_NOW)
+		return result;
+	count = ipcu_returned_find(&queue->object.perm, true, ids);
+	while (count > 0)
+		if (look_at(queue, ids[--count], wanted, flags) == IPCU_OK)
+			return IPCU_OK;
+	return ipcu_not_now(EAGAIN);
+}
+
+static enum ipcu_result look_at_all(ipcu_queue *const *queues, size_t count, size_t *which,
+				    const struct ipcu_select *select, long wanted, int flags)
+{
+	enum ipcu_result result = IPCU_NOT_NOW;
+
+	for (size_t i = 0; i < count && result == IPCU_NOT_NOW; i++) {
+		*which = i;
+		result = look(queues[i], select, wanted, flags);
+	}
+	return result;
 }
 
 enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, size_t *which,
 				     const struct ipcu_select *select,
 				     const struct timespec *deadline)
 {
+	const struct timespec *until;
+	struct timespec storage;
 	struct ipcu_kept *taken;
 	long wanted;
 	int flags;
@@ -367,14 +447,13 @@ enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, si
 	result = ipcu_select_flags(select, &wanted, &flags);
 	if (result != IPCU_OK)
 		return result;
-	result = ipcu_not_now(EAGAIN);
-	for (size_t i = 0; i < count && result == IPCU_NOT_NOW; i++) {
-		*which = i;
-		result = look(queues[i], select, wanted, flags);
-	}
-	if (result != IPCU_NOT_NOW)
-		return result;
-	result = wait_for_one(queues, count, wanted, flags, deadline, which, &taken);
+	do {
+		result = look_at_all(queues, count, which, select, wanted, flags);
+		if (result != IPCU_NOT_NOW)
+			return result;
+		until = next_look(wanted, deadline, &storage);
+		result = wait_for_one(queues, count, wanted, flags, until, which, &taken);
+	} while (look_again(result, until == deadline));
 	if (result == IPCU_OK && taken)
 		ipcu_queue_return(queues[*which], taken);
 	return result;

@@ -14,6 +14,7 @@
 #include "holder.h"
 #include "identity.h"
 #include "purpose.h"
+#include "returned.h"
 #include "shm.h"
 
 #define REGISTRY "registry of names"
@@ -21,6 +22,7 @@
 #define BODY "body of a big message"
 #define STAGED "memory that is being loaded"
 #define HOLDERS "holders of semaphores"
+#define RETURNED "messages returned to a full queue"
 
 enum ipcu_family ipcu_family_of_kind(enum ipcu_kind kind)
 {
@@ -102,9 +104,19 @@ static void recognise_segment(struct ipcu_info *info)
 		be_internal(info, HOLDERS);
 }
 
+static void recognise_queue(struct ipcu_info *info)
+{
+	struct msqid_ds state;
+
+	if (ipcu_stat_queue(info->id, &state) == 0 && ipcu_returned_is(&state.msg_perm))
+		be_internal(info, RETURNED);
+}
+
 void ipcu_recognise(struct ipcu_info *info, enum ipcu_family family)
 {
-	if (family == IPCU_FAMILY_SET)
+	if (family == IPCU_FAMILY_QUEUE)
+		recognise_queue(info);
+	else if (family == IPCU_FAMILY_SET)
 		recognise_set(info);
 	else if (family == IPCU_FAMILY_SEGMENT)
 		recognise_segment(info);
@@ -191,6 +203,7 @@ static enum ipcu_result refuse_purpose(const struct ipcu_info *info)
 		{ LOCK, "processes that change the names of the user take it" },
 		{ BODY, "its receiver would lose the message" },
 		{ STAGED, "the data would be lost" },
+		{ RETURNED, "they would be lost" },
 		{ HOLDERS, "without it, holders are not shown and not found again" },
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * queue.c - sending to and receiving from one queue
+ * queue.c - a queue, and sending to it
  *
  * One message is one System V message, body and type as they are, so that other
  * languages read and write the same queues. Only what does not fit takes the way
@@ -15,10 +15,8 @@
 #include "deadline.h"
 #include "error.h"
 #include "queue.h"
+#include "returned.h"
 #include "spill.h"
-
-#define FIRST_CAPACITY 65536
-#define SAID (-1) /* in place of an errno: the last error says it already */
 
 const struct timespec ipcu_no_wait = { 0, 0 };
 
@@ -36,13 +34,50 @@ static bool adopt(int id, uint64_t definition[4])
 	return true;
 }
 
+static enum ipcu_result init(const struct ipcu_object *object, int id, const uint64_t definition[4])
+{
+	(void)object;
+	(void)definition;
+	ipcu_returned_prepare(id);
+	return IPCU_OK;
+}
+
+/* The queue with the key of RECORD is gone; a different program may have created another one. */
+static void remove_returned(uid_t owner, const char *name, const struct ipcu_record *record,
+			    bool idle_only)
+{
+	struct ipc_perm perm = { .cuid = owner };
+	int id = ipcu_family_get(IPCU_FAMILY_QUEUE, record->key);
+	struct msqid_ds state;
+
+	(void)name;
+	(void)idle_only;
+	PERM_KEY(perm) = record->key;
+	if (id < 0 || (ipcu_stat_queue(id, &state) == 0 && state.msg_perm.cuid != owner))
+		ipcu_returned_discard(&perm);
+}
+
+static int discard(int id)
+{
+	struct msqid_ds state;
+	bool known = ipcu_stat_queue(id, &state) == 0;
+
+	if (ipcu_spill_discard_queue(id) < 0)
+		return -1;
+	if (known)
+		ipcu_returned_discard(&state.msg_perm);
+	return 0;
+}
+
 const struct ipcu_kind_ops ipcu_queue_ops = {
 	.kind = IPCU_KIND_QUEUE,
 	.family = IPCU_FAMILY_QUEUE,
 	.call = "msgget",
 	.create = create,
+	.init = init,
 	.adopt = adopt,
-	.discard = ipcu_spill_discard_queue,
+	.remove = remove_returned,
+	.discard = discard,
 };
 
 enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struct ipcu_open *how)
@@ -78,8 +113,9 @@ enum ipcu_result ipcu_queue_status(ipcu_queue *queue, struct ipcu_queue_info *in
 
 	if (ipcu_stat_queue(queue->object.id, &state) < 0)
 		return ipcu_fail_call("msgctl", errno == EINVAL ? EIDRM : errno, "no status");
-	info->messages = state.msg_qnum + ipcu_queue_kept(queue);
-	info->bytes = state.__msg_cbytes;
+	info->messages = ipcu_returned_count(&state.msg_perm, &info->bytes) + state.msg_qnum +
+			 ipcu_queue_kept(queue);
+	info->bytes += state.__msg_cbytes;
 	info->bytes_max = state.msg_qbytes;
 	info->named = queue->object.named;
 	return IPCU_OK;
@@ -127,7 +163,7 @@ static enum ipcu_result send_failed(ipcu_queue *queue, size_t size, int errnum)
 {
 	struct msqid_ds state;
 
-	if (errnum == SAID)
+	if (errnum == IPCU_REPORTED)
 		return ipcu_last_error()->result;
 	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
 		return ipcu_not_now(errnum);
@@ -152,7 +188,7 @@ int ipcu_send_until(int id, const void *message, size_t size, const struct times
 	if (ipcu_deadline_passed(deadline))
 		return ETIMEDOUT;
 	if (ipcu_alarm_start(&alarm, deadline) != IPCU_OK)
-		return SAID;
+		return IPCU_REPORTED;
 	if (msgsnd(id, message, size, 0) < 0)
 		errnum = errno;
 	ipcu_alarm_stop(&alarm);
@@ -174,6 +210,20 @@ static enum ipcu_result look_at_permissions(ipcu_queue *queue, struct msqid_ds *
 	return IPCU_OK;
 }
 
+/* Put BODY into a segment; STATE becomes that of the queue. */
+static enum ipcu_result spill_body(ipcu_queue *queue, const void *body, size_t size,
+				   struct ipcu_spill *spill, struct msqid_ds *state)
+{
+	enum ipcu_result result;
+
+	if (message_limit(queue) < sizeof(spill->descriptor))
+		return too_large(queue, size);
+	result = look_at_permissions(queue, state);
+	if (result == IPCU_OK)
+		result = ipcu_spill_create(spill, queue->object.id, state, body, size);
+	return result;
+}
+
 static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body, size_t size,
 				 const struct timespec *deadline)
 {
@@ -183,14 +233,9 @@ static enum ipcu_result send_big(ipcu_queue *queue, long type, const void *body,
 	} message;
 	struct ipcu_spill spill;
 	struct msqid_ds state;
-	enum ipcu_result result;
+	enum ipcu_result result = spill_body(queue, body, size, &spill, &state);
 	int errnum;
 
-	if (message_limit(queue) < sizeof(message.descriptor))
-		return too_large(queue, size);
-	result = look_at_permissions(queue, &state);
-	if (result == IPCU_OK)
-		result = ipcu_spill_create(&spill, queue->object.id, &state, body, size);
 	if (result != IPCU_OK)
 		return result;
 	message.type = type;
@@ -283,217 +328,26 @@ enum ipcu_result ipcu_queue_send(ipcu_queue *queue, long type, const void *body,
 	return result;
 }
 
-/* ---- receiving ---------------------------------------------------------- */
-
-enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type, int *flags)
+enum ipcu_result ipcu_queue_return_message(ipcu_queue *queue, long type, const void *body,
+					   size_t size)
 {
-	*type = 0;
-	*flags = 0;
-	if (!select || select->pick == IPCU_PICK_FIRST)
-		return IPCU_OK;
-	if (select->type < 1)
-		return ipcu_fail(IPCU_USAGE, "a message type is 1 or more, not %ld", select->type);
-	*type = select->pick == IPCU_PICK_MAX_TYPE ? -select->type : select->type;
-	*flags = select->pick == IPCU_PICK_NOT_TYPE ? MSG_EXCEPT : 0;
-	return IPCU_OK;
-}
-
-bool ipcu_select_wants(const struct ipcu_select *select, long type)
-{
-	switch (select ? select->pick : IPCU_PICK_FIRST) {
-	case IPCU_PICK_TYPE:
-		return type == select->type;
-	case IPCU_PICK_MAX_TYPE:
-		return type <= select->type;
-	case IPCU_PICK_NOT_TYPE:
-		return type != select->type;
-	case IPCU_PICK_FIRST:
-		break;
-	}
-	return true;
-}
-
-enum ipcu_result ipcu_queue_receive_failed(ipcu_queue *queue, int errnum)
-{
-	if (errnum == SAID)
-		return ipcu_last_error()->result;
-	if (errnum == ENOMSG)
-		errnum = EAGAIN;
-	if (errnum == EAGAIN || errnum == EINTR || errnum == ETIMEDOUT)
-		return ipcu_not_now(errnum);
-	if (errnum == EACCES)
-		return ipcu_object_denied(&queue->object, "msgrcv", "cannot receive");
-	return ipcu_fail_call("msgrcv", errnum == EINVAL ? EIDRM : errnum, "cannot receive");
-}
-
-/* msgrcv until the deadline; -1 with errno as in ipcu_send_until. */
-static ssize_t receive_until(int id, void *message, size_t capacity, long type, int flags,
-			     const struct timespec *deadline)
-{
-	struct ipcu_alarm alarm;
-	ssize_t size = msgrcv(id, message, capacity, type, flags | (deadline ? IPC_NOWAIT : 0));
-	int errnum;
-
-	if (size >= 0 || errno != ENOMSG || !deadline || deadline == &ipcu_no_wait)
-		return size;
-	if (ipcu_deadline_passed(deadline)) {
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	if (ipcu_alarm_start(&alarm, deadline) != IPCU_OK) {
-		errno = SAID;
-		return -1;
-	}
-	size = msgrcv(id, message, capacity, type, flags);
-	errnum = errno;
-	ipcu_alarm_stop(&alarm);
-	if (size < 0)
-		errno = errnum == EINTR && ipcu_deadline_passed(deadline) ? ETIMEDOUT : errnum;
-	return size;
-}
-
-/* msgrcv into BODY until the deadline, as receive_until; the eight bytes in front of it stay what they are. */
-static ssize_t receive_in_place(ipcu_queue *queue, char *body, size_t capacity, long *type,
-				const struct ipcu_select *select, const struct timespec *deadline)
-{
-	char *message = body - sizeof(long);
-	char saved[sizeof(long)];
-	long wanted;
-	int flags, errnum;
-	ssize_t received;
-
-	if (ipcu_select_flags(select, &wanted, &flags) != IPCU_OK) {
-		errno = SAID;
-		return -1;
-	}
-	if (atomic_load(&queue->kept_count)) {
-		received = ipcu_kept_take(queue, select, body, capacity, type);
-		if (received >= 0 || errno != ENOMSG)
-			return received;
-	}
-	memcpy(saved, message, sizeof(saved));
-	received = receive_until(queue->object.id, message, capacity, wanted, flags, deadline);
-	errnum = errno;
-	if (received >= 0)
-		memcpy(type, message, sizeof(*type));
-	memcpy(message, saved, sizeof(saved));
-	errno = errnum;
-	return received;
-}
-
-enum ipcu_result ipcu_queue_receive_at(ipcu_queue *queue, char *body, size_t capacity, long *type,
-				       size_t *size, const struct ipcu_select *select,
-				       const struct timespec *deadline)
-{
-	ssize_t received = receive_in_place(queue, body, capacity, type, select, deadline);
-
-	if (received < 0 && errno == E2BIG) {
-		ipcu_fail_call("msgrcv", E2BIG, "cannot receive");
-		return IPCU_LIMIT;
-	}
-	if (received < 0)
-		return ipcu_queue_receive_failed(queue, errno);
-	*size = (size_t)received;
-	return IPCU_OK;
-}
-
-void ipcu_message_clear(struct ipcu_message *message)
-{
-	if (message->mapping)
-		shmdt(message->mapping);
-	free(message->buffer);
-	memset(message, 0, sizeof(*message));
-}
-
-/* At least CAPACITY bytes for a body, behind room for the type. */
-static enum ipcu_result grow(struct ipcu_message *message, size_t capacity)
-{
-	void *buffer;
-
-	if (message->mapping)
-		shmdt(message->mapping);
-	message->mapping = NULL;
-	if (message->capacity >= capacity)
-		return IPCU_OK;
-	buffer = realloc(message->buffer, sizeof(long) + capacity);
-	if (!buffer)
-		return ipcu_fail_call("malloc", ENOMEM, "cannot receive a message");
-	message->buffer = buffer;
-	message->capacity = capacity;
-	return IPCU_OK;
-}
-
-enum ipcu_result ipcu_queue_locate(ipcu_queue *queue, struct ipcu_message *message,
-				   const char *received, size_t size, bool take)
-{
+	struct ipcu_spill_empty empty = ipcu_spill_empty();
+	struct ipcu_spill spill;
+	struct msqid_ds state;
 	enum ipcu_result result;
 
-	message->body = received;
-	message->size = size;
-	if (!queue->object.named || !ipcu_spill_looks_like(received, size))
-		return IPCU_OK;
-	if (ipcu_spill_is_empty(received, size)) {
-		message->size = 0;
-		return IPCU_OK;
-	}
-	result = ipcu_spill_attach(&queue->object, received, size, take, &message->mapping,
-				   &message->body, &message->size);
-	if (take && (result == IPCU_LIMIT || result == IPCU_DENIED) &&
-	    ipcu_queue_return_body(queue, message->type, received, size) != IPCU_OK)
-		return ipcu_last_error()->result;
-	return result;
-}
-
-enum ipcu_result ipcu_queue_receive(ipcu_queue *queue, struct ipcu_message *message,
-				    const struct ipcu_select *select,
-				    const struct timespec *deadline)
-{
-	enum ipcu_result result = grow(message, FIRST_CAPACITY);
-	size_t size = 0;
-
-	while (result == IPCU_OK) {
-		result = ipcu_queue_receive_at(queue, (char *)message->buffer + sizeof(long),
-					       message->capacity, &message->type, &size, select,
-					       deadline);
-		if (result == IPCU_OK)
-			return ipcu_queue_locate(
-				queue, message, (char *)message->buffer + sizeof(long), size, true);
-		if (result != IPCU_LIMIT || ipcu_last_error()->errnum != E2BIG)
-			return result;
-		result = grow(message, message->capacity * 2);
-	}
-	return result;
-}
-
-/* As msgrcv(2) with MSG_COPY, but what the handle keeps comes first. */
-static ssize_t copy_at(ipcu_queue *queue, size_t index, struct ipcu_message *message)
-{
-	char *body = (char *)message->buffer + sizeof(long);
-	ssize_t size = ipcu_kept_peek(queue, &index, body, message->capacity, &message->type);
-
-	if (size >= 0 || errno != ENOMSG)
-		return size;
-	size = msgrcv(queue->object.id, message->buffer, message->capacity, (long)index,
-		      MSG_COPY | IPC_NOWAIT);
-	if (size >= 0)
-		memcpy(&message->type, message->buffer, sizeof(message->type));
-	return size;
-}
-
-enum ipcu_result ipcu_queue_peek(ipcu_queue *queue, size_t index, struct ipcu_message *message)
-{
-	enum ipcu_result result = grow(message, FIRST_CAPACITY);
-
-	while (result == IPCU_OK) {
-		ssize_t size = copy_at(queue, index, message);
-
-		if (size >= 0)
-			return ipcu_queue_locate(queue, message,
-						 (char *)message->buffer + sizeof(long),
-						 (size_t)size, false);
-		if (errno != E2BIG)
-			return ipcu_queue_receive_failed(queue, errno);
-		result = grow(message, message->capacity * 2);
-	}
+	if (queue->object.named && size == 0 && message_limit(queue) >= sizeof(empty))
+		return ipcu_queue_return_body(queue, type, &empty, sizeof(empty));
+	if (!queue->object.named ||
+	    (size <= message_limit(queue) && !ipcu_spill_looks_like(body, size)))
+		return ipcu_queue_return_body(queue, type, body, size);
+	result = spill_body(queue, body, size, &spill, &state);
+	if (result != IPCU_OK)
+		return result;
+	result = ipcu_queue_return_body(queue, type, &spill.descriptor, sizeof(spill.descriptor));
+	if (result == IPCU_OK)
+		ipcu_spill_sent(&spill, queue->object.id, &state);
+	else
+		ipcu_spill_cancel(&spill);
 	return result;
 }

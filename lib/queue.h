@@ -11,14 +11,18 @@
 
 struct ipcu_queue {
 	struct ipcu_object object;
-	_Atomic size_t limit;  /* bodies up to this size fit into a message; 0: not yet asked */
-	size_t bytes_max;      /* of the whole queue, when it was opened */
-	_Atomic unsigned turn; /* which of several queues is asked first */
+	_Atomic size_t limit;	   /* bodies up to this size fit into a message; 0: not yet asked */
+	size_t bytes_max;	   /* of the whole queue, when it was opened */
+	_Atomic unsigned turn;	   /* which of several queues is asked first */
+	_Atomic unsigned receives; /* how many were begun */
+	_Atomic bool searched;	   /* for returned messages, on each of their keys */
 	pthread_mutex_t kept_lock;
 	struct ipcu_kept *kept;		  /* the oldest of the messages that this handle keeps */
 	_Atomic size_t kept_count;	  /* 0 is known without the lock */
 	_Atomic int64_t permissions_seen; /* time and mode of the last change that bodies follow */
 };
+
+#define IPCU_REPORTED (-1) /* in place of an errno: the last error has it */
 
 /* A deadline that has passed, known without asking the clock. */
 extern const struct timespec ipcu_no_wait;
@@ -45,12 +49,16 @@ enum ipcu_result ipcu_queue_locate(ipcu_queue *queue, struct ipcu_message *messa
 				   const char *received, size_t size, bool take);
 
 /*
- * Return a message that was taken and cannot be delivered: to the end of QUEUE or, where the queue takes nothing more,
- * to what the handle keeps. Never waits. IPCU_OK, with the last error as it was; IPCU_LIMIT: the message is lost, for
- * there is no memory to keep it.
+ * Return a message that was taken and cannot be delivered: to the end of QUEUE, or to a queue of returned messages, or,
+ * where neither takes it, to what the handle keeps. Never waits. IPCU_OK, with the last error as it was; IPCU_LIMIT: the
+ * message is lost, for there is no memory to keep it.
  */
 enum ipcu_result ipcu_queue_return_body(ipcu_queue *queue, long type, const void *body,
 					size_t size);
+
+/* The same for a message as a receive delivers it. IPCU_LIMIT also: there is no segment for a big one. */
+enum ipcu_result ipcu_queue_return_message(ipcu_queue *queue, long type, const void *body,
+					   size_t size);
 
 /* The same with room that was made before the message was taken, so that it cannot fail. Frees or keeps KEPT. */
 struct ipcu_kept *ipcu_kept_new(size_t size); /* NULL: no memory */

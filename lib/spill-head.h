@@ -43,9 +43,7 @@ bool ipcu_spill_read_head(int id, struct shmid_ds *state, struct ipcu_spill_head
 
 /*
  * The mode of a body in a segment whose creator has the group SENDER, for a queue with the permissions QUEUE. Users who
- * may not receive may not read the body, and no mode bit allows to write it. A segment belongs to the group of its
- * creator as well as to the group that it is given. So its group may read only if each of the creator's group may
- * receive.
+ * may not receive may not read the body, and no mode bit allows to write it.
  */
 unsigned ipcu_spill_mode(const struct ipc_perm *queue, gid_t sender);
 

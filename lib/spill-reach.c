@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "process.h"
+#include "returned.h"
 #include "spill-head.h"
 
 #define UNKNOWN_SECONDS 60	    /* how long a receiver that is not visible here may take */
@@ -49,7 +50,7 @@ static int copy_at(int queue, long index, struct described *message)
  * first: a receiver that takes messages meanwhile moves those that follow towards the first, so the scan cannot miss
  * one. Counting upwards it would.
  */
-static bool is_queued(int queue, const uint64_t nonce[2])
+static bool holds(int queue, const uint64_t nonce[2])
 {
 	struct described message;
 	struct msqid_ds state;
@@ -66,6 +67,24 @@ static bool is_queued(int queue, const uint64_t nonce[2])
 			return true;
 	}
 	return false;
+}
+
+/* The same for QUEUE and what has returned to it: a descriptor may move from the one to the other until it is received. */
+static bool is_queued(int queue, const uint64_t nonce[2])
+{
+	int ids[IPCU_RETURNED_MAX];
+	struct msqid_ds state;
+	unsigned count;
+
+	if (holds(queue, nonce))
+		return true;
+	if (ipcu_stat_queue(queue, &state) < 0)
+		return errno != EINVAL && errno != EIDRM;
+	count = ipcu_returned_find(&state.msg_perm, true, ids);
+	for (unsigned i = 0; i < count; i++)
+		if (holds(ids[i], nonce))
+			return true;
+	return count > 0 && holds(queue, nonce);
 }
 
 static void compare_user(const struct ipcu_user *user, void *context)
@@ -94,7 +113,7 @@ static bool sleeps_on(int queue, pid_t pid)
  * Return true if the last receiver of QUEUE, which has identifier ID, may have taken the descriptor of BODY and not yet attached
  * it: it lives, does not wait for the next message, and was not the last to touch BODY.
  */
-static bool may_attach(int id, const struct msqid_ds *queue, const struct shmid_ds *body)
+static bool receiver_may_attach(int id, const struct msqid_ds *queue, const struct shmid_ds *body)
 {
 	pid_t receiver = queue->msg_lrpid;
 
@@ -104,6 +123,38 @@ static bool may_attach(int id, const struct msqid_ds *queue, const struct shmid_
 		return time(NULL) - queue->msg_rtime < UNKNOWN_SECONDS;
 	return receiver != body->shm_lpid && ipcu_process_lives(receiver, 0) &&
 	       !sleeps_on(id, receiver);
+}
+
+/* When a message of QUEUE, or of what has returned to it, was last received. */
+static time_t last_receive(const struct msqid_ds *queue)
+{
+	int ids[IPCU_RETURNED_MAX];
+	unsigned count = ipcu_returned_find(&queue->msg_perm, true, ids);
+	time_t last = queue->msg_rtime;
+
+	while (count > 0) {
+		struct msqid_ds returned;
+
+		if (ipcu_stat_queue(ids[--count], &returned) == 0 && returned.msg_rtime > last)
+			last = returned.msg_rtime;
+	}
+	return last;
+}
+
+/* As receiver_may_attach(), for QUEUE and for what has returned to it. */
+static bool may_attach(int id, const struct msqid_ds *queue, const struct shmid_ds *body)
+{
+	int ids[IPCU_RETURNED_MAX];
+	unsigned count = ipcu_returned_find(&queue->msg_perm, true, ids);
+
+	while (count > 0) {
+		struct msqid_ds returned;
+
+		if (ipcu_stat_queue(ids[--count], &returned) == 0 &&
+		    receiver_may_attach(ids[count], &returned, body))
+			return true;
+	}
+	return receiver_may_attach(id, queue, body);
 }
 
 /* ---- segments ------------------------------------------------------------------- */
@@ -325,7 +376,7 @@ int ipcu_spill_discard_queue(int id)
 	if (result == 0) {
 		for_bodies(discard_one, &discard);
 		/* A receiver that has just taken a message attaches its body now, and removes it. */
-		if (discard.left && time(NULL) - discard.queue.msg_rtime <= 1)
+		if (discard.left && time(NULL) - last_receive(&discard.queue) <= 1)
 			nanosleep(&pause, NULL);
 		discard.last = true;
 		if (discard.left)
@@ -350,12 +401,12 @@ static bool unreachable(const struct ipcu_spill_head *head, const struct shmid_d
 		return false;
 	if (ipcu_stat_queue(head->queue, &queue) < 0)
 		return errno == EINVAL || errno == EIDRM;
-	if (time(NULL) - queue.msg_rtime < seconds || is_queued(head->queue, head->nonce))
+	if (time(NULL) - last_receive(&queue) < seconds || is_queued(head->queue, head->nonce))
 		return false;
 	/* Again: what was received meanwhile is seen now. */
 	if (ipcu_stat_queue(head->queue, &queue) < 0)
 		return errno == EINVAL || errno == EIDRM;
-	*recent = queue.msg_rtime && time(NULL) - queue.msg_rtime <= 1;
+	*recent = time(NULL) - last_receive(&queue) <= 1;
 	return !may_attach(head->queue, &queue, seen);
 }
 

@@ -109,14 +109,7 @@ bool ipcu_spill_read_head(int id, struct shmid_ds *state, struct ipcu_spill_head
 
 unsigned ipcu_spill_mode(const struct ipc_perm *queue, gid_t sender)
 {
-	unsigned readers = queue->mode & 0444, mode = readers;
-
-	if (sender != queue->gid && sender != queue->cgid && !(readers & 0004))
-		mode &= ~0040U;
-	/* The group of the queue's creator is its group too, but any other one to the segment. */
-	if (queue->cgid != queue->gid && queue->cgid != sender && !(readers & 0040))
-		mode &= ~0004U;
-	return mode;
+	return ipcu_companion_mode(queue, sender) & 0444;
 }
 
 /* ---- sending ---------------------------------------------------------------- */

@@ -17,6 +17,7 @@
 #include "pipe.h"
 #include "purpose.h"
 #include "queue.h" /* ipcu_no_wait */
+#include "returned.h"
 #include "sem.h"
 #include "shm.h"
 #include "spill.h"
@@ -48,6 +49,21 @@ static enum ipcu_result stale_segment(const struct ipcu_info *info, const struct
 	else if (!ipcu_spill_stale(info->id, stale->seconds, what, sizeof(what)))
 		return IPCU_OK;
 	if (stale->flags & IPCU_REMOVE_DRY_RUN || shmctl(info->id, IPC_RMID, NULL) == 0)
+		found(stale, what);
+	return IPCU_OK;
+}
+
+/* The messages that returned to a queue that is gone: no process can receive them. */
+static enum ipcu_result stale_returned(const struct ipcu_info *info, const struct stale *stale)
+{
+	char what[96];
+
+	if (info->creator != geteuid() || !ipcu_returned_is_orphan(info->id))
+		return IPCU_OK;
+	snprintf(what, sizeof(what),
+		 "queue %d: %llu messages that returned to a queue that is gone", info->id,
+		 (unsigned long long)info->messages);
+	if (stale->flags & IPCU_REMOVE_DRY_RUN || msgctl(info->id, IPC_RMID, NULL) == 0)
 		found(stale, what);
 	return IPCU_OK;
 }
@@ -86,6 +102,8 @@ static enum ipcu_result look_at(const struct ipcu_info *info, void *context)
 		return IPCU_OK;
 	if (ipcu_family_of_kind(info->kind) == IPCU_FAMILY_SET)
 		return note_set(info, stale);
+	if (ipcu_family_of_kind(info->kind) == IPCU_FAMILY_QUEUE)
+		return stale_returned(info, stale);
 	return stale_segment(info, stale);
 }
 

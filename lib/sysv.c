@@ -146,3 +146,15 @@ int ipcu_family_remove(enum ipcu_family family, int id)
 	}
 	return -1;
 }
+
+unsigned ipcu_companion_mode(const struct ipc_perm *perm, gid_t creator)
+{
+	unsigned group = perm->mode & 0060, others = perm->mode & 0006, mode = perm->mode & 0666;
+
+	if (creator != perm->gid && creator != perm->cgid)
+		mode &= ~(0060U & ~(others << 3));
+	/* The group of the object's creator is its group too, but any other one to the companion. */
+	if (perm->cgid != perm->gid && perm->cgid != creator)
+		mode &= ~(0006U & ~(group >> 3));
+	return mode;
+}

@@ -75,6 +75,13 @@ int ipcu_set_values(int id, const struct semid_ds *state, unsigned short *values
 /* How many members set ID has; -1 with errno EIDRM: it is gone, not just another one. */
 long ipcu_set_members(int id);
 
+/*
+ * The bits for reading and writing in the mode of a companion of an object with PERM, so that it grants no more than the
+ * object does, if the creator of the companion has the group CREATOR. A companion belongs to the group of its creator as
+ * well as to the group that it is given.
+ */
+unsigned ipcu_companion_mode(const struct ipc_perm *perm, gid_t creator);
+
 /* The three families of objects, for what is the same in all. */
 enum ipcu_family { IPCU_FAMILY_QUEUE, IPCU_FAMILY_SET, IPCU_FAMILY_SEGMENT };
 

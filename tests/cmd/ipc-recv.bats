@@ -384,24 +384,6 @@ load ../helper
 	[[ $stderr == *"its body does not exist"* ]]
 }
 
-@test "one signal ends the wait for room to put messages back, and says what is lost" {
-	mkfifo "$TMP/out"
-	seq 1000 | ipc-send q1
-	background bash -c 'exec ipc-recv -f q1 >"$0" 2>"$1"' "$TMP/out" "$TMP/errors"
-	local receiver=$!
-	exec 9<>"$TMP/out"
-	# Fill the pipe, so that what it takes next cannot be written, then the queue.
-	yes | head -c 300000 | ipc-send -q -t 1s q1 || [ $? -eq 1 ]
-	ipc-send -q -n q1 $(seq 20000) || [ $? -eq 1 ]
-	until_true bash -c '! ipc-send -q -n q1 x'
-	kill -TERM $receiver
-	until_true grep -q 'filled up' "$TMP/errors"
-	kill -TERM $receiver
-	finish $receiver 143
-	exec 9>&-
-	grep -Eq '[0-9] messages? (is|are) lost' "$TMP/errors"
-}
-
 @test "a big message that there is no memory to map is not lost" {
 	case $IPC_CFLAGS in *-fsanitize*) skip "a sanitizer needs more memory than is given here" ;; esac
 	head -c 100000000 /dev/zero | ipc-send -w q1

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "queue.h"
+#include "returned.h"
 #include "tap.h"
 
 #define LONG_ENOUGH INT64_C(10000000000) /* ten seconds */
@@ -64,6 +65,20 @@ ssize_t msgrcv(int id, void *message, size_t size, long type, int flags)
 	for (atomic_fetch_add(&taken, 1); atomic_load(&taken) < together;)
 		nanosleep(&pause, NULL);
 	return got;
+}
+
+/* No queue of returned messages takes any. */
+int msgsnd(int id, const void *message, size_t size, int flags)
+{
+	int (*real)(int, const void *, size_t, int) =
+		(int (*)(int, const void *, size_t, int))dlsym(RTLD_NEXT, "msgsnd");
+	struct msqid_ds state;
+
+	if (ipcu_stat_queue(id, &state) == 0 && ipcu_returned_is(&state.msg_perm)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return real(id, message, size, flags);
 }
 
 static void set_capacity(ipcu_queue *queue, unsigned long bytes)
