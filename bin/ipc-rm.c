@@ -12,6 +12,7 @@
 #include "cli-kind.h"
 #include "cli-options.h"
 #include "cli-output.h"
+#include "cli-state.h"
 #include "error.h"
 #include "parse.h"
 
@@ -22,6 +23,7 @@ struct options {
 	int64_t older_than; /* nanoseconds */
 	char **names;
 	size_t name_count;
+	struct cli_users *users; /* what processes do now; NULL: not looked at yet */
 };
 
 static const struct argp_option table[] = {
@@ -113,26 +115,130 @@ static unsigned flags_of(const struct options *options)
 	       (options->dry_run ? IPCU_REMOVE_DRY_RUN : 0);
 }
 
-/* Print "removed WHAT"; WHAT may hold a name that another user chose. */
-static void print_removed(const struct options *options, const char *what)
+/* ---- what is removed ------------------------------------------------------------- */
+
+/* An object before it is removed, in words. */
+struct details {
+	struct options *options;
+	FILE *out;
+	char *text;
+	size_t size;
+	unsigned objects;  /* 1, or 2 and 3 for an identifier of several kinds */
+	uint64_t messages; /* that are removed with it */
+};
+
+static enum ipcu_result add_details(const struct ipcu_info *info, void *context)
+{
+	struct details *details = context;
+	struct options *options = details->options;
+	struct cli_uses uses = { 0 };
+
+	if (options->kind != IPCU_KIND_ANY && info->kind != options->kind)
+		return IPCU_OK;
+	if (!options->users)
+		options->users = cli_users_new();
+	if (options->users)
+		cli_users_of(options->users, info, &uses);
+	fputs(details->objects++ ? "; " : "", details->out);
+	cli_print_details(details->out, info, &uses);
+	if (info->kind == IPCU_KIND_QUEUE && !info->gone)
+		details->messages += info->messages;
+	free(uses.items);
+	return IPCU_OK;
+}
+
+/* Describe the object NAME; without memory, or an object, there is no text. The caller frees it. */
+static struct details describe(struct options *options, const char *name)
+{
+	struct details details = { .options = options };
+	struct ipcu_error error = *ipcu_last_error();
+
+	details.out = open_memstream(&details.text, &details.size);
+	if (!details.out)
+		return details;
+	ipcu_list_one(name, add_details, &details);
+	fclose(details.out);
+	ipcu_error_restore(&error);
+	return details;
+}
+
+/* Print "WHAT: DETAILS"; both may hold text that another user chose. */
+static void print_object(FILE *out, const char *what, const struct details *details)
+{
+	cli_print_safe(out, what);
+	if (details && details->text && details->objects)
+		fprintf(out, ": %s", details->text);
+}
+
+static void print_removed(const struct options *options, const char *what,
+			  const struct details *details)
 {
 	fputs(options->dry_run ? "would remove " : "removed ", stdout);
-	cli_print_safe(stdout, what);
+	print_object(stdout, what, details);
 	putchar('\n');
 }
 
-static int remove_one(const struct options *options, const char *name)
+/* ---- the question ---------------------------------------------------------------- */
+
+static bool asks(const struct options *options)
+{
+	return !options->force && !options->dry_run && isatty(STDIN_FILENO);
+}
+
+static bool answered_yes(void)
+{
+	int answer, first;
+
+	fputs("? ", stderr);
+	first = answer = getchar();
+	while (answer != '\n' && answer != EOF)
+		answer = getchar();
+	return first == 'y' || first == 'Y';
+}
+
+static bool may_lose_messages(const struct options *options, const char *name,
+			      const struct details *details)
+{
+	if (!asks(options) || !details->messages)
+		return true;
+	fputs("ipc-rm: remove ", stderr);
+	print_object(stderr, name, details);
+	return answered_yes();
+}
+
+/* ---- one object ------------------------------------------------------------------ */
+
+static int remove_described(struct options *options, const char *name,
+			    const struct details *details)
 {
 	enum ipcu_result result = ipcu_remove(name, options->kind, flags_of(options));
 
 	if (result == IPCU_NOT_FOUND && options->force)
 		return 0;
 	if (result == IPCU_OK && (options->dry_run || options->common.verbose))
-		print_removed(options, name);
+		print_removed(options, name, details);
 	return cli_status(&options->common, name, result);
 }
 
+/* With ASKED the user has agreed already. */
+static int remove_one(struct options *options, const char *name, bool asked)
+{
+	struct details details = { .text = NULL };
+	int status;
+
+	if (options->dry_run || options->common.verbose || (!asked && asks(options)))
+		details = describe(options, name);
+	if (asked || may_lose_messages(options, name, &details))
+		status = remove_described(options, name, &details);
+	else
+		status = cli_not_now(&options->common);
+	free(details.text);
+	return status;
+}
+
 /* ---- --all --------------------------------------------------------------------- */
+
+#define OBJECTS_SHOWN 20
 
 struct names {
 	char **items;
@@ -156,27 +262,24 @@ static enum ipcu_result collect(const struct ipcu_info *info, void *context)
 	return IPCU_OK;
 }
 
-static bool confirmed(const struct options *options, const struct names *names)
+static bool confirmed(struct options *options, const struct names *names)
 {
-	int answer, first;
-
-	if (options->force || options->dry_run || names->count == 0 || !isatty(STDIN_FILENO))
+	if (names->count == 0 || !asks(options))
 		return true;
-	fprintf(stderr, "ipc-rm: remove %zu object%s (", names->count,
-		names->count == 1 ? "" : "s");
-	cli_print_safe(stderr, names->items[0]);
-	if (names->count > 1)
-		fputs(", ", stderr);
-	if (names->count == 2)
-		cli_print_safe(stderr, names->items[1]);
-	fputs(names->count > 2 ? "...)? " : ")? ", stderr);
-	first = answer = getchar();
-	while (answer != '\n' && answer != EOF)
-		answer = getchar();
-	return first == 'y' || first == 'Y';
+	for (size_t i = 0; i < names->count && i < OBJECTS_SHOWN; i++) {
+		struct details details = describe(options, names->items[i]);
+
+		print_object(stderr, names->items[i], &details);
+		putc('\n', stderr);
+		free(details.text);
+	}
+	if (names->count > OBJECTS_SHOWN)
+		fprintf(stderr, "and %zu more\n", names->count - OBJECTS_SHOWN);
+	fprintf(stderr, "ipc-rm: remove %zu object%s", names->count, names->count == 1 ? "" : "s");
+	return answered_yes();
 }
 
-static int remove_all(const struct options *options)
+static int remove_all(struct options *options)
 {
 	struct names names = { .kind = options->kind };
 	int status = cli_status(&options->common, NULL, ipcu_list(geteuid(), 0, collect, &names));
@@ -185,7 +288,7 @@ static int remove_all(const struct options *options)
 		status = cli_not_now(&options->common);
 	else if (!status)
 		for (size_t i = 0; i < names.count; i++) {
-			int one = remove_one(options, names.items[i]);
+			int one = remove_one(options, names.items[i], true);
 
 			status = one ? one : status;
 		}
@@ -202,7 +305,7 @@ static void say_stale(const char *what, void *context)
 	const struct options *options = context;
 
 	if (options->dry_run || options->common.verbose)
-		print_removed(options, what);
+		print_removed(options, what, NULL);
 }
 
 static int remove_stale(struct options *options)
@@ -225,7 +328,7 @@ int ipc_rm(int argc, char **argv)
 	if (status || options.common.finished)
 		return status;
 	for (size_t i = 0; i < options.name_count; i++) {
-		int one = remove_one(&options, options.names[i]);
+		int one = remove_one(&options, options.names[i], false);
 
 		status = one ? one : status;
 	}
@@ -236,5 +339,6 @@ int ipc_rm(int argc, char **argv)
 
 		status = one ? one : status;
 	}
+	cli_users_free(options.users);
 	return status;
 }

@@ -5,12 +5,12 @@
 
 #include <grp.h>
 #include <libsmartcols.h>
-#include <pwd.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #include "cli-output.h"
+#include "cli-state.h"
 #include "error.h"
 #include "ls-table.h"
 #include "parse.h"
@@ -20,16 +20,6 @@
 #define QUEUES (1 << IPCU_KIND_QUEUE)
 #define STREAMS (QUEUES | 1 << IPCU_KIND_PIPE)
 #define MEMORY (1 << IPCU_KIND_MEMORY | 1 << IPCU_KIND_PIPE)
-
-static void put_user(FILE *out, uid_t uid)
-{
-	const struct passwd *entry = getpwuid(uid);
-
-	if (entry)
-		fputs(entry->pw_name, out);
-	else
-		fprintf(out, "%lu", (unsigned long)uid);
-}
 
 static void put_number(FILE *out, uint64_t number)
 {
@@ -74,7 +64,7 @@ static void cell_name(FILE *out, const struct ls_row *row)
 	if (!row->info->name)
 		return;
 	if (row->info->creator != row->view->self) {
-		put_user(out, row->info->creator);
+		cli_print_user(out, row->info->creator);
 		putc('/', out);
 	}
 	put_safely(out, row, row->info->name);
@@ -98,12 +88,12 @@ static void cell_id(FILE *out, const struct ls_row *row)
 
 static void cell_owner(FILE *out, const struct ls_row *row)
 {
-	put_user(out, row->info->owner);
+	cli_print_user(out, row->info->owner);
 }
 
 static void cell_creator(FILE *out, const struct ls_row *row)
 {
-	put_user(out, row->info->creator);
+	cli_print_user(out, row->info->creator);
 }
 
 static void cell_group(FILE *out, const struct ls_row *row)
@@ -121,55 +111,9 @@ static void cell_mode(FILE *out, const struct ls_row *row)
 	fprintf(out, "%03o", (unsigned)row->info->mode);
 }
 
-static const char *plural(uint64_t count)
-{
-	return count == 1 ? "" : "s";
-}
-
 static void cell_state(FILE *out, const struct ls_row *row)
 {
-	static const char *const ends[2][4] = {
-		{ "nobody", "writer, no reader", "reader, no writer", "writer and reader" },
-		{ "nobody", "one end", "one end", "both ends" },
-	};
-	const struct ipcu_info *info = row->info;
-	char waiting[40] = "";
-
-	if (info->kind == IPCU_KIND_SEMAPHORE && info->waiters > 0)
-		snprintf(waiting, sizeof(waiting), ", %lld waiting", (long long)info->waiters);
-	if (info->nameless)
-		fprintf(out, "%s (name lost), ", ipcu_kind_name(info->kind));
-	if (info->gone)
-		fputs("gone: removed by another program", out);
-	else if (info->internal && info->kind == IPCU_KIND_MEMORY)
-		fprintf(out, "%s, %llu byte%s", info->purpose, (unsigned long long)info->size,
-			plural(info->size));
-	else if (info->internal)
-		fputs(info->purpose, out);
-	else if (info->kind == IPCU_KIND_QUEUE)
-		fprintf(out, "%llu message%s, %llu byte%s", (unsigned long long)info->messages,
-			plural(info->messages), (unsigned long long)info->bytes,
-			plural(info->bytes));
-	else if (info->kind == IPCU_KIND_BARRIER)
-		fprintf(out, "%llu/%llu waiting%s", (unsigned long long)info->waiting,
-			(unsigned long long)info->definition[0], info->broken ? ", broken" : "");
-	else if (info->kind == IPCU_KIND_EVENT && info->waiting)
-		fprintf(out, "not set, %llu waiting", (unsigned long long)info->waiting);
-	else if (info->kind == IPCU_KIND_EVENT)
-		fputs(info->set ? "set" : "not set", out);
-	else if (info->kind == IPCU_KIND_PIPE)
-		fprintf(out, "%llu byte%s, %s", (unsigned long long)info->bytes,
-			plural(info->bytes), ends[info->definition[1] == 2][info->ends & 3]);
-	else if (info->kind == IPCU_KIND_MEMORY)
-		fprintf(out, "%llu byte%s, %llu attached", (unsigned long long)info->size,
-			plural(info->size), (unsigned long long)info->attached);
-	else if (info->kind == IPCU_KIND_SEMAPHORE && (info->name || info->nameless) &&
-		 info->value >= 0)
-		fprintf(out, "%lld/%lld free%s%s", (long long)info->value, (long long)info->count,
-			waiting, info->transient ? ", transient" : "");
-	else
-		fprintf(out, "%llu semaphore%s", (unsigned long long)info->semaphores,
-			plural(info->semaphores));
+	cli_print_state(out, row->info);
 }
 
 #define NUMBER_CELL(function, member)                             \
@@ -227,7 +171,7 @@ static void cell_age(FILE *out, const struct ls_row *row)
 
 static void cell_waiters(FILE *out, const struct ls_row *row)
 {
-	int64_t waiters = ls_waiters(row->info, row->uses);
+	int64_t waiters = cli_users_waiting(row->info, row->uses);
 
 	if (waiters >= 0)
 		put_number(out, (uint64_t)waiters);

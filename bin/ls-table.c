@@ -17,8 +17,8 @@
 struct ls_table {
 	struct libscols_table *table;
 	const struct ls_view *view;
-	struct ls_users *users; /* NULL: no column shows them */
-	struct ls_uses uses;
+	struct cli_users *users; /* NULL: no column shows them */
+	struct cli_uses uses;
 	FILE *cell; /* writes into text */
 	char *text;
 	size_t size;
@@ -113,7 +113,7 @@ static void free_table(struct ls_table *table)
 		fclose(table->cell);
 	free(table->text);
 	free(table->uses.items);
-	ls_users_free(table->users);
+	cli_users_free(table->users);
 	free(table);
 }
 
@@ -129,7 +129,7 @@ struct ls_table *ls_table_new(const struct ls_view *view)
 	table->cell = open_memstream(&table->text, &table->size);
 	table->table = new_table(view, "objects");
 	if (ls_needs_uses(view))
-		table->users = ls_users_new();
+		table->users = cli_users_new();
 	good = table->cell && table->table && (table->users || !ls_needs_uses(view));
 	for (size_t i = 0; good && i < view->column_count; i++) {
 		const struct ls_column *column = ls_column(view->columns[i]);
@@ -163,7 +163,7 @@ enum ipcu_result ls_table_add(struct ls_table *table, const struct ipcu_info *in
 {
 	struct ls_row row = { .info = info, .view = table->view, .uses = &table->uses };
 	struct libscols_line *line = scols_table_new_line(table->table, NULL);
-	bool good = line && (!table->users || ls_users_of(table->users, info, &table->uses));
+	bool good = line && (!table->users || cli_users_of(table->users, info, &table->uses));
 
 	for (size_t i = 0; good && i < table->view->column_count; i++)
 		good = fill(table, line, i, &row);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ls-table.h - the parts of ipc-ls: columns, who uses an object, the table
+ * ls-table.h - the parts of ipc-ls: columns, the table
  */
 #ifndef LS_TABLE_H
 #define LS_TABLE_H
@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cli-start.h"
+#include "cli-users.h"
 
 #define LS_COLUMNS_MAX 64
 
@@ -18,36 +19,12 @@ struct ls_view {
 	size_t lines; /* that fit on the screen; 0: any number */
 };
 
-/* ls-users.c: the processes that use an object. */
-
-struct ls_use {
-	pid_t pid;
-	const char *how; /* "holds", "waits", "receives", "sends", "attached" */
-};
-struct ls_uses {
-	struct ls_use *items;
-	size_t count, capacity;
-};
-
-/* What processes do now, looked at once for a whole table. */
-struct ls_users;
-
-/* NULL without memory. */
-struct ls_users *ls_users_new(void);
-void ls_users_free(struct ls_users *users);
-
-/* Put those of the object into USES, which is emptied first. False without memory. */
-bool ls_users_of(const struct ls_users *users, const struct ipcu_info *info, struct ls_uses *uses);
-
-/* How many wait for it, -1 if that is not ours to know. */
-int64_t ls_waiters(const struct ipcu_info *info, const struct ls_uses *uses);
-
 /* ls-columns.c: what a column shows. */
 
 struct ls_row {
 	const struct ipcu_info *info;
 	const struct ls_view *view;
-	const struct ls_uses *uses; /* empty unless a column uses them */
+	const struct cli_uses *uses; /* empty unless a column uses them */
 };
 
 struct ls_column {

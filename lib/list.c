@@ -345,6 +345,17 @@ enum ipcu_result ipcu_list(uid_t user, unsigned flags, ipcu_list_fn fn, void *co
 
 /* ---- one object --------------------------------------------------------- */
 
+/* INFO is an object that has the listed NAME and RECORD. */
+static void be_named(struct ipcu_info *info, const char *name, const struct ipcu_record *record)
+{
+	info->name = name;
+	info->kind = (enum ipcu_kind)record->kind;
+	info->created = record->created;
+	memcpy(info->definition, record->definition, sizeof(info->definition));
+	if (ipcu_kind_ops(info->kind)->describe)
+		ipcu_kind_ops(info->kind)->describe(info);
+}
+
 enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, void *context)
 {
 	static const enum ipcu_kind kinds[] = { IPCU_KIND_QUEUE, IPCU_KIND_SEMAPHORE,
@@ -355,6 +366,8 @@ enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, vo
 	for (int family = IPCU_FAMILY_QUEUE; family <= IPCU_FAMILY_SEGMENT && result == IPCU_OK;
 	     family++) {
 		struct ipcu_info info = { .kind = kinds[family] };
+		char listed[IPCU_NAME_MAX + 1];
+		struct ipcu_record record;
 		int id = name->form == IPCU_NAME_ID
 				 ? name->id
 				 : ipcu_family_get((enum ipcu_family)family, name->key);
@@ -364,7 +377,11 @@ enum ipcu_result ipcu_list_raw(const struct ipcu_name *name, ipcu_list_fn fn, vo
 			continue;
 		}
 		found++;
-		ipcu_recognise(&info, (enum ipcu_family)family);
+		if (ipcu_listed_name(&info, (enum ipcu_family)family, listed, &record) &&
+		    family_of(&record) == (enum ipcu_family)family && record.id == info.id)
+			be_named(&info, listed, &record);
+		else
+			ipcu_recognise(&info, (enum ipcu_family)family);
 		result = fn(&info, context);
 	}
 	if (result == IPCU_OK && !found && errnum)

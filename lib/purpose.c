@@ -158,18 +158,28 @@ static bool find_name(struct ipcu_registry *registry, const struct ipcu_info *in
 	       ipcu_find_hash(registry, proven.hash, name, record);
 }
 
+bool ipcu_listed_name(const struct ipcu_info *info, enum ipcu_family family,
+		      char name[IPCU_NAME_MAX + 1], struct ipcu_record *record)
+{
+	struct ipcu_error error = *ipcu_last_error();
+	struct ipcu_registry registry;
+	bool found = false;
+
+	/* One that is corrupted, or of a different version, proves nothing. */
+	if (ipcu_registry_open(&registry, info->creator) == IPCU_OK) {
+		found = find_name(&registry, info, family, name, record);
+		ipcu_registry_close(&registry);
+	}
+	ipcu_error_restore(&error);
+	return found;
+}
+
 static enum ipcu_result check_name(const struct ipcu_info *info, enum ipcu_family family)
 {
 	char name[IPCU_NAME_MAX + 1], hint[IPCU_NAME_MAX + 64];
-	struct ipcu_registry registry;
 	struct ipcu_record record;
-	bool found;
 
-	if (ipcu_registry_open(&registry, info->creator) != IPCU_OK)
-		return IPCU_OK; /* corrupted, or of a different version: it proves nothing */
-	found = find_name(&registry, info, family, name, &record);
-	ipcu_registry_close(&registry);
-	if (!found)
+	if (!ipcu_listed_name(info, family, name, &record))
 		return IPCU_OK;
 	snprintf(hint, sizeof(hint), "remove it by its name: ipc-rm %lu/%s",
 		 (unsigned long)info->creator, name);

@@ -15,6 +15,13 @@ enum ipcu_family ipcu_family_of_kind(enum ipcu_kind kind);
 void ipcu_recognise(struct ipcu_info *info, enum ipcu_family family);
 
 /*
+ * Return true if a registry lists the object of FAMILY that INFO describes, or the object whose companion it is: its NAME and
+ * RECORD.
+ */
+bool ipcu_listed_name(const struct ipcu_info *info, enum ipcu_family family,
+		      char name[IPCU_NAME_MAX + 1], struct ipcu_record *record);
+
+/*
  * Refuse, with a recorded IPCU_CONFLICT, to remove by key or identifier what INFO describes if it has a name, had one or is
  * bookkeeping: the error states what depends on it.
  */

@@ -150,6 +150,11 @@ shows() {
 	ipc-send q1 x
 	[ "$(ipc-ls --noheadings -o KIND "key:$(field q1 KEY)" | xargs)" = queue ]
 	[ "$(ipc-ls --noheadings -o KEY "id:$(field q1 ID)" | head -1 | xargs)" = "$(field q1 KEY)" ]
+	# An object of a name is shown as such.
+	ipc-shm create v -T u64
+	ipc-barrier create b 3
+	ipc-ls --noheadings -o NAME,KIND,STATE "id:$(field v ID)" | grep -Eq '^v +memory +8 bytes, 0 attached'
+	ipc-ls --noheadings -o NAME,KIND,STATE "key:$(field b KEY)" | grep -Eq '^b +barrier +0/3 waiting'
 	fails 3 ipc-ls nope q1
 	[[ $output == *q1* ]]
 	[[ $stderr == "ipc-ls: nope: no such object" ]]

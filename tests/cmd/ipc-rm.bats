@@ -6,8 +6,8 @@ load ../helper
 
 @test "remove, absent, force, dry run" {
 	ipc-send q1 x
-	[ "$(ipc-rm --dry-run q1)" = "would remove q1" ]
-	[ "$(ipc-rm -v q1)" = "removed q1" ]
+	[ "$(ipc-rm --dry-run q1)" = "would remove q1: queue of $(id -un), mode 600, 1 message, 1 byte" ]
+	[[ $(ipc-rm -v q1) == "removed q1: queue of "* ]]
 	fails 3 ipc-rm q1
 	[[ $stderr == "ipc-rm: q1: no such object" ]]
 	fails 0 ipc-rm -f q1
@@ -46,9 +46,62 @@ load ../helper
 	[ "$(ipc-ls --noheadings | wc -l)" = 2 ]
 	need script
 	run -1 script -qec 'ipc-rm -a' /dev/null <<<no
+	[[ $output == *"q1: queue of $(id -un), mode 600, 1 message, 1 byte"*"ipc-rm: remove 2 objects?"* ]]
 	[ "$(ipc-ls --noheadings | wc -l)" = 2 ]
 	script -qec 'ipc-rm -a' /dev/null <<<yes
 	[ "$(ipc-ls --noheadings | wc -l)" = 0 ]
+}
+
+@test "a queue with messages asks on a terminal, and only there" {
+	need script
+	ipc-send -m 640 q1 one two
+	run -1 script -qec 'ipc-rm q1' /dev/null <<<no
+	[[ $output == *"ipc-rm: remove q1: queue of $(id -un), mode 640, 2 messages, 6 bytes?"* ]]
+	[ "$(field q1 MESSAGES)" = 2 ]
+	run -1 script -qec "ipc-rm id:$(field q1 ID) -f -k semaphore; ipc-rm q1" /dev/null </dev/null
+	[ "$(field q1 MESSAGES)" = 2 ]
+	script -qec 'ipc-rm q1' /dev/null <<<yes
+	# Not with -f, not without messages, not without a terminal, and not without a change.
+	ipc-send q1 one
+	script -qec 'ipc-rm --dry-run q1' /dev/null </dev/null
+	script -qec 'ipc-rm -f q1' /dev/null </dev/null
+	ipc-send q1 </dev/null
+	script -qec 'ipc-rm q1' /dev/null </dev/null
+	ipc-send q1 one
+	ipc-rm q1
+	[ -z "$(ipc-ls --noheadings)" ]
+}
+
+@test "kind, owner, mode, contents and processes of each kind are shown" {
+	local user holder
+	user=$(id -un)
+	background ipc-sem run -c 2 m -- sleep 60
+	holder=$!
+	until_true grep -q sleep /proc/$holder/comm
+	ipc-shm create -m 644 v -T u64
+	ipc-event clear e
+	ipc-barrier create -m 600 b 3
+	fails 7 ipc-rm --dry-run m
+	[ "$(ipc-rm --dry-run -f m)" = "would remove m: semaphore of $user, mode 600, 1/2 free; $holder holds (sleep 60)" ]
+	[ "$(ipc-rm --dry-run v)" = "would remove v: memory of $user, mode 644, 8 bytes, 0 attached" ]
+	[ "$(ipc-rm --dry-run e)" = "would remove e: event of $user, mode 600, not set" ]
+	[ "$(ipc-rm --dry-run b)" = "would remove b: barrier of $user, mode 600, 0/3 waiting" ]
+	[ "$(ipc-rm --dry-run "id:$(field v ID)" -k memory -f)" = "would remove id:$(field v ID): memory of $user, mode 644, 8 bytes, 0 attached" ]
+	[[ $(ipc-rm -v -a -f) == *"removed m: semaphore of $user, mode 600, 1/2 free; $holder holds (sleep 60)"* ]]
+}
+
+@test "no more than three processes are named, and nothing of another user's reaches a terminal raw" {
+	local name=$'evil\033[31m'
+	for _ in 1 2 3 4 5; do background ipc-recv q1; done
+	until_true shows_five
+	background bash -c 'exec -a "$0" ipc-recv q2' "$name"
+	until_true bash -c '[ -n "$(ipc-ls --noheadings -o PIDS q2)" ]'
+	[[ $(ipc-rm --dry-run -f q1) == *" receives (ipc-recv q1) and 2 more" ]]
+	[[ $(ipc-rm --dry-run -f q2) == *'(evil [31m q2)' ]]
+}
+
+shows_five() {
+	[ "$(ipc-ls --noheadings -o PIDS q1 | wc -l)" = 5 ]
 }
 
 @test "another kind, and an identifier that several have" {

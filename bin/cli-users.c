@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ls-users.c - the processes that use an object
+ * cli-users.c - the processes that use an object
  *
  * Holders are in our own tables; who sleeps in a call on an object, or has it attached, is looked up in /proc once for
  * the whole table, for a look at all processes costs more than a look at all objects.
@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cli-users.h"
 #include "holder.h"
-#include "ls-table.h"
 #include "object.h"
 #include "shm.h"
 #include "users.h"
 
-struct ls_users {
+struct cli_users {
 	struct ipcu_usage *items;
 	size_t count, capacity;
 	bool failed;
@@ -23,7 +23,7 @@ struct ls_users {
 
 static void collect(const struct ipcu_usage *usage, void *context)
 {
-	struct ls_users *users = context;
+	struct cli_users *users = context;
 
 	if (users->count == users->capacity) {
 		size_t capacity = users->capacity ? users->capacity * 2 : 64;
@@ -39,9 +39,9 @@ static void collect(const struct ipcu_usage *usage, void *context)
 	users->items[users->count++] = *usage;
 }
 
-struct ls_users *ls_users_new(void)
+struct cli_users *cli_users_new(void)
 {
-	struct ls_users *users = calloc(1, sizeof(*users));
+	struct cli_users *users = calloc(1, sizeof(*users));
 
 	if (!users)
 		return NULL;
@@ -49,11 +49,11 @@ struct ls_users *ls_users_new(void)
 			collect, users);
 	if (!users->failed)
 		return users;
-	ls_users_free(users);
+	cli_users_free(users);
 	return NULL;
 }
 
-void ls_users_free(struct ls_users *users)
+void cli_users_free(struct cli_users *users)
 {
 	if (users)
 		free(users->items);
@@ -62,7 +62,7 @@ void ls_users_free(struct ls_users *users)
 
 /* ---- of one object -------------------------------------------------------- */
 
-static bool add(struct ls_uses *uses, pid_t pid, const char *how)
+static bool add(struct cli_uses *uses, pid_t pid, const char *how)
 {
 	if (uses->count == uses->capacity) {
 		size_t capacity = uses->capacity ? uses->capacity * 2 : 16;
@@ -78,8 +78,8 @@ static bool add(struct ls_uses *uses, pid_t pid, const char *how)
 	return true;
 }
 
-static bool add_usages(const struct ls_users *users, enum ipcu_family family, int id,
-		       struct ls_uses *uses)
+static bool add_usages(const struct cli_users *users, enum ipcu_family family, int id,
+		       struct cli_uses *uses)
 {
 	for (size_t i = 0; i < users->count; i++)
 		if (users->items[i].family == family && users->items[i].id == id &&
@@ -89,7 +89,7 @@ static bool add_usages(const struct ls_users *users, enum ipcu_family family, in
 }
 
 struct holders {
-	struct ls_uses *uses;
+	struct cli_uses *uses;
 	bool good;
 };
 
@@ -101,7 +101,7 @@ static void add_holder(const struct ipcu_holder *holder, void *context)
 }
 
 /* Those who have units of a named semaphore. */
-static bool add_holders(const struct ipcu_info *info, struct ls_uses *uses)
+static bool add_holders(const struct ipcu_info *info, struct cli_uses *uses)
 {
 	struct holders holders = { uses, true };
 
@@ -110,8 +110,8 @@ static bool add_holders(const struct ipcu_info *info, struct ls_uses *uses)
 }
 
 /* The one who has the lock of a memory, and those who wait for it. */
-static bool add_lock(const struct ls_users *users, const struct ipcu_info *info,
-		     struct ls_uses *uses)
+static bool add_lock(const struct cli_users *users, const struct ipcu_info *info,
+		     struct cli_uses *uses)
 {
 	unsigned waiting;
 	pid_t holder =
@@ -129,7 +129,8 @@ static enum ipcu_family family_of(const struct ipcu_info *info)
 	return ops ? ops->family : IPCU_FAMILY_SEGMENT;
 }
 
-bool ls_users_of(const struct ls_users *users, const struct ipcu_info *info, struct ls_uses *uses)
+bool cli_users_of(const struct cli_users *users, const struct ipcu_info *info,
+		  struct cli_uses *uses)
 {
 	uses->count = 0;
 	if (info->gone)
@@ -157,7 +158,7 @@ static int64_t raw_waiters(const struct ipcu_info *info)
 	return waiters;
 }
 
-int64_t ls_waiters(const struct ipcu_info *info, const struct ls_uses *uses)
+int64_t cli_users_waiting(const struct ipcu_info *info, const struct cli_uses *uses)
 {
 	unsigned waiting;
 
