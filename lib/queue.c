@@ -95,6 +95,9 @@ enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struc
 	}
 	queue->bytes_max =
 		ipcu_stat_queue(queue->object.id, &state) == 0 ? state.msg_qbytes : SIZE_MAX;
+	/* By key; another process may have created it in the same instant, and used it. */
+	if (queue->object.created && !queue->object.named && state.msg_stime == 0)
+		ipcu_returned_prepare(queue->object.id);
 	pthread_mutex_init(&queue->kept_lock, NULL);
 	*out = queue;
 	return IPCU_OK;

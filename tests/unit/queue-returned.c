@@ -331,6 +331,16 @@ static void removed(void)
 	is_number(stale(0), 1, "... and removed");
 	is_number(stale(0), 0, "... once");
 	ipcu_queue_close(queue);
+
+	queue = open_mode("key:0x6004", 0600);
+	fill(queue);
+	ipcu_queue_return_message(queue, 5, "five", 4);
+	msgctl(queue->object.id, IPC_RMID, NULL);
+	ipcu_queue_close(queue);
+	queue = open_mode("key:0x6004", 0600);
+	is_result(receive(queue, &message, NULL), IPCU_NOT_NOW,
+		  "the next queue on the key is empty");
+	done_with(queue, "key:0x6004");
 }
 
 /* A queue without a key has no second one. */
