@@ -51,11 +51,13 @@ static void put_since(struct cli_buffer *out, time_t when)
 	cli_put_text(out, text);
 }
 
+/* The name of MODE, or NULL if it is not known. */
 static const char *mode_name(enum ipcu_hold_mode mode)
 {
 	return mode == IPCU_HOLD_SHARED	     ? "shared"
 	       : mode == IPCU_HOLD_EXCLUSIVE ? "exclusive"
-					     : "units";
+	       : mode == IPCU_HOLD_UNITS     ? "units"
+					     : NULL;
 }
 
 static void put_member(struct cli_buffer *out, const char *name, int64_t value)
@@ -80,6 +82,17 @@ static void put_command(struct cli_buffer *out, const char *command)
 	}
 }
 
+static void put_mode(struct cli_buffer *out, enum ipcu_hold_mode mode)
+{
+	const char *name = mode_name(mode);
+
+	cli_put_text(out, name ? ",\"mode\":\"" : ",\"mode\":null");
+	if (name) {
+		cli_put_text(out, name);
+		cli_put_text(out, "\"");
+	}
+}
+
 static void holder_json(struct report *report, const struct ipcu_holder *holder)
 {
 	struct cli_buffer *out = &report->out;
@@ -89,9 +102,7 @@ static void holder_json(struct report *report, const struct ipcu_holder *holder)
 	if (holder->keeper)
 		put_member(out, "keeper", holder->keeper);
 	put_member(out, "units", holder->units);
-	cli_put_text(out, ",\"mode\":\"");
-	cli_put_text(out, mode_name(holder->mode));
-	cli_put_text(out, "\"");
+	put_mode(out, holder->mode);
 	if (holder->slot >= 0)
 		put_member(out, "slot", holder->slot);
 	else
@@ -108,6 +119,7 @@ static void holder_json(struct report *report, const struct ipcu_holder *holder)
 static void holder_line(struct report *report, const struct ipcu_holder *holder)
 {
 	char text[80], slot[16] = "-";
+	const char *mode = mode_name(holder->mode);
 
 	if (holder->slot >= 0)
 		snprintf(slot, sizeof(slot), "%d", holder->slot);
@@ -115,7 +127,7 @@ static void holder_line(struct report *report, const struct ipcu_holder *holder)
 		cli_put_text(&report->out,
 			     "    PID UNITS MODE       SLOT SINCE                    COMMAND\n");
 	snprintf(text, sizeof(text), "%7d %5u %-9s %5s ", (int)holder->pid, holder->units,
-		 mode_name(holder->mode), slot);
+		 mode ? mode : "-", slot);
 	cli_put_text(&report->out, text);
 	if (holder->since.tv_sec)
 		put_since(&report->out, holder->since.tv_sec);

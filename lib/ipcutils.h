@@ -521,7 +521,12 @@ void ipcu_sem_close(ipcu_sem *sem);
  */
 enum ipcu_result ipcu_sem_select(ipcu_sem *sem, unsigned index);
 
-enum ipcu_hold_mode { IPCU_HOLD_UNITS = 0, IPCU_HOLD_SHARED = 1, IPCU_HOLD_EXCLUSIVE = 2 };
+enum ipcu_hold_mode {
+	IPCU_HOLD_UNITS = 0,
+	IPCU_HOLD_SHARED = 1,
+	IPCU_HOLD_EXCLUSIVE = 2,
+	IPCU_HOLD_UNKNOWN = 3 /* only in struct ipcu_holder: one unit, or a shared lock */
+};
 
 /* What this process holds by one acquire. */
 struct ipcu_hold {
@@ -613,7 +618,10 @@ struct ipcu_sem_info {
  */
 enum ipcu_result ipcu_sem_status(ipcu_sem *sem, struct ipcu_sem_info *info);
 
-/* A living process that holds units. */
+/*
+ * A living process that holds units. If only the kernel knows it, SINCE is 0, PID may be a keeper of a different process,
+ * and KEEPER is 0.
+ */
 struct ipcu_holder {
 	pid_t pid;    /* for whom */
 	pid_t keeper; /* the process that has them on its behalf, 0: itself */

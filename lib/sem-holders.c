@@ -83,7 +83,8 @@ static void add_known_by_kernel(int set, const unsigned short m[SEM_MEMBERS], st
 
 	if (list->count || !holder.units || !(exclusive || m[SEM_COUNT] == 1))
 		return;
-	holder.mode = exclusive ? IPCU_HOLD_EXCLUSIVE : IPCU_HOLD_UNITS;
+	holder.mode = exclusive ? IPCU_HOLD_EXCLUSIVE : IPCU_HOLD_UNKNOWN;
+	holder.slot = holder.units == m[SEM_COUNT] ? 0 : -1;
 	holder.pid = semctl(set, exclusive ? SEM_EXCLUSIVE : SEM_VALUE, GETPID);
 	if (holder.pid <= 0 || (kill(holder.pid, 0) < 0 && errno == ESRCH) ||
 	    ipcu_set_read(set, again, SEM_MEMBERS, NULL) < 0 ||
