@@ -330,13 +330,45 @@ static void match(const struct ipcu_holder *holder, void *context)
 		search->other = *holder;
 }
 
-static enum ipcu_result nothing_held(const struct search *search)
+/* Return true if HOLDER, which only the kernel knows, is a keeper. */
+static bool is_keeper(const ipcu_sem *sem, const struct ipcu_holder *holder)
+{
+	struct ipcu_process process;
+	char name[16];
+	bool is;
+
+	if (holder->keeper || ipcu_process_open(&process, holder->pid) != IPCU_OK)
+		return false;
+	is = ipcu_process_named(&process, keeper_name(sem, name));
+	ipcu_process_close(&process);
+	return is;
+}
+
+/*
+ * A keeper enters itself after it has taken the units. Until then, and after its table was removed, no process knows for
+ * which process it keeps them. An acquire that is not yet entered has not succeeded either, so there is nothing to release.
+ */
+static enum ipcu_result keeper_unknown(const struct search *search)
+{
+	ipcu_fail(IPCU_NOT_FOUND,
+		  "process %d holds nothing of it that is listed: process %d keeps its units for a "
+		  "process that is not known",
+		  (int)search->pid, (int)search->other.pid);
+	ipcu_hint("if no acquire is under way, its table of holders was removed: kill %d releases "
+		  "the units",
+		  (int)search->other.pid);
+	return IPCU_NOT_FOUND;
+}
+
+static enum ipcu_result nothing_held(const ipcu_sem *sem, const struct search *search)
 {
 	const struct ipcu_holder *other = &search->other;
 
 	if (!other->pid)
 		return ipcu_fail(IPCU_NOT_FOUND, "process %d holds nothing of it",
 				 (int)search->pid);
+	if (is_keeper(sem, other))
+		return keeper_unknown(search);
 	ipcu_fail(IPCU_DENIED, "process %d does not hold it: process %d does", (int)search->pid,
 		  (int)other->pid);
 	if (other->keeper)
@@ -473,7 +505,7 @@ int sem_release(int argc, char **argv)
 	if (!status)
 		status = cli_status(&options.common, options.words[0],
 				    search.found.pid ? end_keeper(sem, &search)
-						     : nothing_held(&search));
+						     : nothing_held(sem, &search));
 	ipcu_sem_close(sem);
 	return status;
 }

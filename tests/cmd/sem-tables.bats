@@ -49,6 +49,46 @@ clean_up() {
 	done
 }
 
+@test "status shows mode and time of a holder that only the kernel knows as unknown" {
+	need_root "another user"
+	local modes=("null -" "null -" '"exclusive" exclusive') mode text option
+	# Only the creator of a semaphore creates its table, so that root holds without an entry.
+	as 1000 ipc-sem create -c 1 m
+	for option in -s -u1 -x; do
+		read -r mode text <<<"${modes[0]}"
+		modes=("${modes[@]:1}")
+		background ipc-sem run $option 1000/m -- sleep 1000; holder=$!
+		until_true value_is 1000/m 0
+		[ "$(member 1000/m '.holders[0] | [.pid, .units, .mode, .slot, .since]')" = "[$holder,1,$mode,0,null]" ]
+		ipc-sem status 1000/m | grep -q "^ *$holder     1 $text *0 - "
+		kill -KILL $holder
+		until_true value_is 1000/m 1
+	done
+	as 1000 ipc-rm m
+}
+
+@test "release names no keeper that is not listed as the holder" {
+	background sleep 1000; owner=$!
+	for option in -u1 -x; do
+		ipc-sem acquire $option -P $owner m
+		keeper=$(member m '.holders[0].keeper')
+		# A keeper that has just taken its units is not listed either.
+		ipcrm -m "$(tables)"
+		fails 3 ipc-sem release -P $$ m
+		[[ $stderr == *"process $keeper keeps its units for a process that is not known"*"kill $keeper releases"* ]]
+		value_is m 0
+		kill "$keeper"
+		until_true value_is m "$(member m .count)"
+		ipc-rm m
+	done
+	# The program of a different holder is named.
+	background ipc-sem run m -- sleep 1000; holder=$!
+	until_true value_is m 0
+	ipcrm -m "$(tables)"
+	fails 4 ipc-sem release -P $$ m
+	[[ $stderr == *"process $holder does"* ]]
+}
+
 @test "what cannot be named is counted, and no slot is given twice" {
 	ipc-sem create -c 3 m
 	background ipc-sem run m -- sleep 1000; holder=$!
