@@ -51,6 +51,21 @@ function write_synopsis(    i, words, count, j, line)
 	}
 }
 
+# Every command that can wait reports long waits alike.
+function write_waits()
+{
+	if (!waits)
+		return
+	print ".SS Long waits"
+	print "If a wait lasts longer than one second, " name " reports once on standard error what it waits for and"
+	print "which processes are in the way. It does so if standard error is a terminal, or with"
+	print ".BR \\-v ,"
+	print "and never with"
+	print ".BR \\-q ."
+	print "See WAITING in"
+	print ".BR ipcutils (7)."
+}
+
 function verbs_options(    i, key, parts)
 {
 	if (!verb_count)
@@ -75,6 +90,7 @@ FNR == 1 {
 }
 file == 1 {
 	split($0, word, "\t")
+	waits = waits || word[3] ~ /^--timeout=/
 	if (word[3] == "usage") {
 		if (word[1] != "")
 			usages[++usage_count] = word[4]
@@ -108,6 +124,7 @@ file == 1 {
 		next
 }
 in_name && / \\- / {
+	name = $1
 	purpose = $0
 	sub(/.* \\- /, "", purpose)
 }
@@ -158,6 +175,7 @@ function write_description(    options, summary, text, i, common_begins, left_ou
 		}
 		if (lines[i] == ".TP" && lines[i + 1] ~ /ipc\\-namespace/) {
 			left_out = 0
+			write_waits()
 			print ".SS Of all commands"
 		}
 		if (lines[i] == ".PP" && lines[i + 1] ~ /^(Exit status:|Mandatory or optional)/)
