@@ -91,6 +91,27 @@ each_shell() {
 	value_is m 1
 }
 
+@test "a job in the background holds units of its own with -P, and the script's without" {
+	ipc-sem create -c 2 jobs
+	mkfifo "$TMP/go"
+	cat >"$TMP/script" <<-'END'
+		for job in a b; do
+			( ipc-sem acquire -P $BASHPID jobs && echo $BASHPID >>"$1.pids"; read -r x <"$1" ) &
+		done
+		wait
+	END
+	background bash "$TMP/script" "$TMP/go"; script=$!
+	until_true value_is jobs 0
+	until_true eval '[ "$(wc -l <"$TMP/go.pids")" = 2 ]'
+	[ "$(ipc-sem status -J jobs | jq '.holders[].pid' | sort)" = "$(sort "$TMP/go.pids")" ]
+	exec 9<>"$TMP/go"; printf 'x\nx\n' >&9; exec 9>&-
+	finish $script
+	until_true value_is jobs 2
+	printf '%s\n' 'ipc-sem create m; ( ipc-sem acquire m ) && ( ipc-sem acquire m ); echo $?' >"$TMP/script"
+	run bash "$TMP/script"
+	[[ "$output" = *"would wait for itself"*7 ]]
+}
+
 @test "acquire names its owner with -P where it would be refused" {
 	perl -e 'system("ipc-sem acquire -P $$ m") == 0 or exit 9; exit 3 unless `ipc-sem get m` == 0;
 		system("ipc-sem release -P $$ m") == 0 or exit 8; exit 4 unless `ipc-sem get m` == 1'
