@@ -181,6 +181,11 @@ party() {
 	until_true deadlocked 1
 }
 
+@test "ipc-doctor reports a deadlock although a wait in it has a timeout" {
+	background ipc-sem run m -- sh -c 'ipc-sem run -t 1h m -- true; true'
+	until_true deadlocked 1
+}
+
 @test "ipc-doctor reports a process that waits for its own waiting parent" {
 	background ipc-sem run m -- sh -c 'ipc-sem run m -- true; true'
 	until_true deadlocked 1
