@@ -10,8 +10,15 @@ value_is() {
 	[ "$(ipc-sem get "$1")" = "$2" ]
 }
 
-gone_is() {
-	! ipc-sem get --no-create "$1" 2>/dev/null && ! ipc-ls "$1" >/dev/null 2>&1
+exits() {
+	local status=0
+	"${@:2}" >/dev/null 2>&1 || status=$?
+	[ $status = "$1" ]
+}
+
+# Both by its name and in the list.
+is_gone() {
+	exits 3 ipc-sem get "$1" && exits 3 ipc-ls "$1"
 }
 
 @test "status and ipc-ls show that it is transient" {
@@ -86,5 +93,5 @@ gone_is() {
 		pids+=($!)
 	done
 	for pid in "${pids[@]}"; do finish "$pid"; done
-	until_true gone_is m
+	until_true is_gone m
 }
