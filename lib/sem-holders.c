@@ -74,6 +74,12 @@ static enum ipcu_result read_table(int set, struct holder_table *table, unsigned
 	return IPCU_OK;
 }
 
+/* Return true if PID has closed the gate and taken the units in one step, which only a removal does (ipcu_sem_seal_once). */
+static bool is_removal(int set, const unsigned short m[SEM_MEMBERS], pid_t pid)
+{
+	return m[SEM_GATE] == 0 && semctl(set, SEM_GATE, GETPID) == pid;
+}
+
 /* Add the only holder if the table lacks it and the kernel knows it. */
 static void add_known_by_kernel(int set, const unsigned short m[SEM_MEMBERS], struct list *list)
 {
@@ -86,7 +92,8 @@ static void add_known_by_kernel(int set, const unsigned short m[SEM_MEMBERS], st
 	holder.mode = exclusive ? IPCU_HOLD_EXCLUSIVE : IPCU_HOLD_UNKNOWN;
 	holder.slot = holder.units == m[SEM_COUNT] ? 0 : -1;
 	holder.pid = semctl(set, exclusive ? SEM_EXCLUSIVE : SEM_VALUE, GETPID);
-	if (holder.pid <= 0 || (kill(holder.pid, 0) < 0 && errno == ESRCH) ||
+	if (holder.pid <= 0 || is_removal(set, m, holder.pid) ||
+	    (kill(holder.pid, 0) < 0 && errno == ESRCH) ||
 	    ipcu_set_read(set, again, SEM_MEMBERS, NULL) < 0 ||
 	    again[SEM_EXCLUSIVE] != m[SEM_EXCLUSIVE] || again[SEM_COUNT] != m[SEM_COUNT] ||
 	    held_units(again) != holder.units)

@@ -220,6 +220,13 @@ static void blocks_settle(void)
 	entry = ipcu_holder_entry(table, sem->object.id, 20, true);
 	ok(entry && (size_t)(entry - table->blocks[0]) / HOLDER_BLOCK == (at + 1) % HOLDER_BLOCKS,
 	   "not if a different one is confirmed");
+	/* Of two tentative ones, one is confirmed, and the other is free again. */
+	atomic_store(&table->owners[at], (word & ~(uint64_t)3) | 1);
+	atomic_store(&table->owners[(at + 1) % HOLDER_BLOCKS], (word & ~(uint64_t)3) | 1);
+	ok(ipcu_holder_entry(table, sem->object.id, 20, true), "two tentative claims are settled");
+	ok(!atomic_load(&table->owners[at]) !=
+		   !atomic_load(&table->owners[(at + 1) % HOLDER_BLOCKS]),
+	   "exactly one of them stays");
 	/* A block of a set that is gone is free; where all are taken the table is full. */
 	for (unsigned i = 0; i < HOLDER_BLOCKS; i++)
 		atomic_store(&table->owners[i], UINT64_C(0x3fffffff) << 33 | 2);
@@ -365,6 +372,41 @@ static void sealed(void)
 	is_result(ipcu_remove("sealed", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 }
 
+static void count_holder(const struct ipcu_holder *holder, void *context)
+{
+	(void)holder;
+	++*(int *)context;
+}
+
+/* For an instant a removal has all units, and the kernel knows its process as the last one that took them. */
+static void remover_is_no_holder(void)
+{
+	unsigned unlisted = 0;
+	int status, holders = 0;
+	ipcu_sem *sem;
+	pid_t child;
+
+	is_result(ipcu_sem_open(&sem, "removal", 1, 0, NULL), IPCU_OK, "opens");
+	child = fork();
+	if (child == 0) {
+		pid_t remover = getpid();
+
+		if (ipcu_sem_seal(sem->object.id, NULL) != IPCU_OK)
+			_exit(1);
+		child = fork();
+		if (child == 0)
+			_exit(ipcu_sem_holders(sem, count_holder, &holders, &unlisted) != IPCU_OK ||
+			      holders || unlisted != 1 ||
+			      ipcu_holders_units_of(sem->object.id, remover));
+		waitpid(child, &status, 0);
+		_exit(status ? 2 : 0);
+	}
+	waitpid(child, &status, 0);
+	is_number(WEXITSTATUS(status), 0, "a removal is not listed as a holder");
+	ipcu_sem_close(sem);
+	is_result(ipcu_remove("removal", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
+}
+
 static _Atomic int inside, most, failures;
 
 static void *contend(void *argument)
@@ -463,6 +505,7 @@ int main(void)
 	set_keeps_holder();
 	consumed();
 	sealed();
+	remover_is_no_holder();
 	is_result(ipcu_sem_op(sem, &op, 1, NULL), IPCU_USAGE, "no operation on a member of a name");
 	is_result(ipcu_sem_select(sem, 1), IPCU_USAGE, "nor an index");
 	raw();
