@@ -8,6 +8,7 @@
  *	run.c       runs one schedule in an IPC namespace of its own and records the outcome
  *	state.c     reads the objects that exist, by means of the commands
  *	judge.c     searches for an order of complete commands that explains an outcome
+ *	differences.c  what may differ from the outcome of an order
  *	replay.c    reads and prints the text of one run
  *	inject.c    lets a call fail
  *	errnos.c    the errors that each call can fail with
@@ -193,6 +194,19 @@ size_t scene_special_count(void);
 bool scene_is_explainable(const struct scene *scene);
 bool scene_get(const struct setting *setting, size_t number, struct scene *scene);
 const struct state *state_find(const char *name, size_t length);
+
+/* differences.c */
+struct view {
+	const struct scene *scene;
+	const struct schedule *schedule;
+	const struct injection *injection;
+	const struct outcome *outcome;
+};
+/* How the outcome of a command may differ. WITHOUT_EFFECT: it failed and changed nothing, so it is absent from the order. */
+enum difference { DIFFERS_IN_NOTHING, DIFFERS_WITHOUT_EFFECT, DIFFERS_IN_ANYTHING };
+enum difference difference_of(const struct view *view, int process);
+bool view_was_killed(const struct view *view, int process);
+bool view_same_state(const struct view *view, const char *ours, const char *theirs);
 
 /* judge.c */
 struct judge;

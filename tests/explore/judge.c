@@ -6,7 +6,7 @@
  * before a different one began is before it in the order, too.
  *
  * A killed command may be absent, be complete, or have done only its first half; its status and output do not
- * count. The table of differences below lists the other commands of which this holds.
+ * count. The table in differences.c lists the other commands that may differ.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -90,192 +90,46 @@ static const struct outcome *reference(struct judge *judge, const struct schedul
 	return reference->outcome;
 }
 
-/* ---- what may differ ------------------------------------------------------------ */
-
-struct view {
-	const struct scene *scene;
-	const struct schedule *schedule;
-	const struct injection *injection;
-	const struct outcome *outcome;
-};
-
-static bool overlap(const struct outcome *outcome, int a, int b)
-{
-	int a_end = outcome->processes[a].finished, b_end = outcome->processes[b].finished;
-
-	return (a_end < 0 || a_end >= outcome->processes[b].began) &&
-	       (b_end < 0 || b_end >= outcome->processes[a].began);
-}
-
-static bool was_killed(const struct view *view, int process)
-{
-	return view->outcome->processes[process].status == ENDED_KILLED ||
-	       view->outcome->processes[process].disturbed;
-}
-
-static bool was_failed(const struct view *view, int process)
-{
-	return view->injection && view->injection->errnum && view->outcome->injected &&
-	       view->injection->process == process && view->outcome->processes[process].status != 0;
-}
-
-static bool was_removed(const struct view *view, int process)
-{
-	if (view->outcome->processes[process].status != 3)
-		return false;
-	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && command_removes(&view->scene->commands[i]) &&
-		    overlap(view->outcome, process, i))
-			return true;
-	return false;
-}
-
-static bool uses_lock(const struct command *command)
-{
-	return strncmp(command->text, "sem ", 4) == 0 || strncmp(command->text, "shm lock", 8) == 0;
-}
-
-/* A process may be at the head of the wait queue, or remove the object, for an instant: commands with -n are refused then. */
-static bool was_refused(const struct view *view, int process)
-{
-	const struct command *commands = view->scene->commands;
-
-	if (view->outcome->processes[process].status != 1 || !uses_lock(&commands[process]) ||
-	    !strstr(commands[process].text, " -n"))
-		return false;
-	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && overlap(view->outcome, process, i) &&
-		    (uses_lock(&commands[i]) || command_removes(&commands[i])))
-			return true;
-	return false;
-}
-
-static bool lost_peer(const struct view *view, int process)
-{
-	const struct command *commands = view->scene->commands;
-
-	if (view->outcome->processes[process].status != 6 ||
-	    strncmp(commands[process].text, "pipe ", 5) != 0)
-		return false;
-	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && was_killed(view, i) &&
-		    strncmp(commands[i].text, "pipe ", 5) == 0)
-			return true;
-	return false;
-}
-
-static bool was_sealed(const struct view *view, int process)
-{
-	const struct command *commands = view->scene->commands;
-
-	if (view->outcome->processes[process].status != 5 ||
-	    strncmp(commands[process].text, "sem set", 7) != 0)
-		return false;
-	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && overlap(view->outcome, process, i) &&
-		    command_removes(&commands[i]))
-			return true;
-	return false;
-}
-
-/* A command that is held at a call looks as if it slept in it. */
-static bool was_in_use(const struct view *view, int process)
-{
-	const struct command *command = &view->scene->commands[process];
-
-	if (!command_removes(command) || view->outcome->processes[process].status != 7)
-		return false;
-	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && overlap(view->outcome, process, i))
-			return true;
-	return false;
-}
-
-/* The first end creates the pipe and arrives in a second step; no command only creates a pipe. */
-static bool was_early(const struct view *view, int process)
-{
-	if (strncmp(view->scene->commands[process].text, "pipe ", 5) != 0 ||
-	    view->outcome->processes[process].status != 1)
-		return false;
-	for (int i = 0; i < view->scene->count; i++)
-		if (i != process && overlap(view->outcome, process, i))
-			return true;
-	return false;
-}
-
-static bool was_denied(const struct view *view, int process)
-{
-	const struct command *command = &view->scene->commands[process];
-
-	return command->user == USER_OTHER && view->outcome->processes[process].status == 4 &&
-	       (command_removes(command) || view->scene->state->setup[0] == NULL);
-}
-
-/* The reviewed differences: each makes a command one that may be absent, complete, or half done. */
-static const struct difference {
-	bool (*applies)(const struct view *view, int process);
-	const char *reason;
-} differences[] = {
-	{ was_killed, "SIGKILL may hit a command before or after its effect" },
-	{ was_failed, "a call that the driver made to fail may prevent the effect of the command" },
-	{ was_in_use,
-	  "ipc-rm without -f refuses to remove an object that a different command uses" },
-	{ was_early,
-	  "an end of a pipe that does not wait gives up if the pipe exists and its peer does not" },
-	{ was_denied,
-	  "a user without permission is refused, whether the name exists already or not" },
-	{ was_refused,
-	  "a command that does not wait is refused while a different one is in the wait "
-	  "queue, even if that one takes no units in the end" },
-	{ was_sealed,
-	  "ipc-rm holds all free units from its check to the removal, so that none can be "
-	  "taken: ipc-sem set finds them held in that instant" },
-	{ lost_peer, "status 6 is documented for an end of a pipe whose peer was killed" },
-	{ was_removed, "status 3 is documented for an object that is removed while it is used, "
-		       "even if a command that begins later creates the name again" },
-};
-
-static bool may_be_absent(const struct view *view, int process)
-{
-	for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
-		if (differences[i].applies(view, process))
-			return true;
-	return false;
-}
-
 /* ---- comparing ------------------------------------------------------------------- */
 
-/*
- * Compare what ipc-ls shows. A pipe stays if the last end to leave was killed, and the next session clears it: if a process
- * was killed, a pipe without bytes and ends counts as none.
- */
-static bool same_state(const struct view *view, const char *ours, const char *theirs)
+static bool is_in(const struct schedule *order, int process)
 {
-	static const char before[] = "p pipe ", after[] = " 0 bytes, nobody";
-	const char *pipe = strstr(ours, before), *end = pipe ? strstr(pipe, after) : NULL;
-	bool killed = false;
-
-	for (int i = 0; i < view->scene->count; i++)
-		killed |= was_killed(view, i);
-	if (!killed || !end || memchr(pipe, '\n', (size_t)(end - pipe)) || strstr(theirs, before))
-		return strcmp(ours, theirs) == 0;
-	end += strlen(after);
-	end += *end == '\n';
-	return strncmp(ours, theirs, (size_t)(pipe - ours)) == 0 &&
-	       strcmp(end, theirs + (pipe - ours)) == 0;
+	for (int i = 0; i < order->count; i++)
+		if (order->steps[i].process == process)
+			return true;
+	return false;
 }
 
-static bool equal(const struct view *view, const struct outcome *reference)
+/* Return true if what PROCESS printed and its status are explained by ORDER, whose outcome is REFERENCE. */
+static bool same_result(const struct view *view, int process, const struct schedule *order,
+			const struct outcome *reference)
+{
+	const struct outcome *outcome = view->outcome;
+
+	switch (difference_of(view, process)) {
+	case DIFFERS_IN_ANYTHING:
+		return true;
+	case DIFFERS_WITHOUT_EFFECT:
+		if (!is_in(order, process))
+			return outcome->processes[process].out[0] == '\0';
+		break;
+	case DIFFERS_IN_NOTHING:
+		break;
+	}
+	return outcome->processes[process].status == reference->processes[process].status &&
+	       strcmp(outcome->processes[process].out, reference->processes[process].out) == 0;
+}
+
+static bool equal(const struct view *view, const struct schedule *order,
+		  const struct outcome *reference)
 {
 	const struct outcome *outcome = view->outcome;
 
 	for (int i = 0; i < view->scene->count; i++)
-		if (!may_be_absent(view, i) &&
-		    (outcome->processes[i].status != reference->processes[i].status ||
-		     strcmp(outcome->processes[i].out, reference->processes[i].out) != 0))
+		if (!same_result(view, i, order, reference))
 			return false;
-	return same_state(view, outcome->held, reference->held) &&
-	       same_state(view, outcome->end, reference->end) &&
+	return view_same_state(view, outcome->held, reference->held) &&
+	       view_same_state(view, outcome->end, reference->end) &&
 	       (outcome->left == 0 || outcome->left == reference->left);
 }
 
@@ -287,7 +141,7 @@ static bool contradicts(const struct view *view, int first, int second)
 {
 	const struct outcome *outcome = view->outcome;
 
-	return !was_killed(view, second) && outcome->processes[second].finished >= 0 &&
+	return !view_was_killed(view, second) && outcome->processes[second].finished >= 0 &&
 	       outcome->processes[second].finished < outcome->processes[first].began;
 }
 
@@ -329,7 +183,8 @@ static bool complete(struct search *search)
 {
 	if (search->half_of >= 0 && !search->half_placed)
 		return false;
-	return equal(search->view, reference(search->judge, &search->order, &search->half));
+	return equal(search->view, &search->order,
+		     reference(search->judge, &search->order, &search->half));
 }
 
 /* Extend the order by PROCESS, or, if it may be absent, go on without it. */
@@ -338,12 +193,13 @@ static bool try_process(struct search *search, int process)
 	bool found;
 
 	search->placed[process] = true;
-	search->dying[process] = was_killed(search->view, process);
+	search->dying[process] = view_was_killed(search->view, process);
 	found = try_step(search, &(struct step){ .process = process });
 	search->dying[process] = false;
 	if (search->view->outcome->processes[process].disturbed)
 		found = found || try_step(search, &(struct step){ .process = process });
-	found = found || (may_be_absent(search->view, process) && try_all(search));
+	found = found ||
+		(difference_of(search->view, process) != DIFFERS_IN_NOTHING && try_all(search));
 	search->placed[process] = false;
 	return found;
 }
