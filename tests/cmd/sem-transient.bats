@@ -45,6 +45,11 @@ is_gone() {
 	until_true value_is m 1
 	ipc-sem release -P $$ m
 	fails 3 ipc-sem get m
+	# The keeper itself, without a command after it.
+	background sleep 1000; owner=$!
+	ipc-sem acquire --transient -P $owner m
+	kill -KILL $owner
+	until_true is_gone m
 }
 
 @test "after run it is removed by the next command that can, by --stale, or to make room" {
@@ -65,6 +70,36 @@ is_gone() {
 	fails 3 ipc-sem get m1
 	fails 3 ipc-sem get m3
 	kill -KILL $holder
+}
+
+# The pid of the process in background that strace has stopped at its first call of shmat(2).
+stopped_child() {
+	grep -q 'stopped by SIGSTOP' "$TMP/trace" && pgrep -P "$1"
+}
+
+@test "a process whose semaphore is removed before it takes units creates it again" {
+	need strace
+	need pgrep
+	for verb in run acquire; do
+		[ $verb = run ] && set -- run --transient m -- true || set -- acquire --transient -P $$ m
+		ipc-sem create --transient m
+		background strace -o "$TMP/trace" -e trace=shmat -e inject=shmat:signal=STOP:when=1 ipc-sem "$@"; tracer=$!
+		until_true stopped_child $tracer
+		ipc-rm --stale --older-than=0
+		fails 3 ipc-sem get m
+		kill -CONT "$(stopped_child $tracer)"
+		finish $tracer
+		[ "$(ipc-sem status -J m | jq -c '[.transient, .held]')" = "[true,$([ $verb = run ] && echo 0 || echo 1)]" ]
+	done
+	ipc-sem release -P $$ m
+	is_gone m
+}
+
+@test "a semaphore that is not transient stays" {
+	ipc-sem create normal
+	ipc-sem run normal -- true
+	ipc-rm --stale --older-than=0
+	value_is normal 1
 }
 
 @test "held, waited for, or with consumed units it stays" {
@@ -88,7 +123,7 @@ is_gone() {
 
 @test "many users at once: each gets it, none finds it removed" {
 	local pids=()
-	for i in {1..20}; do
+	for _ in {1..20}; do
 		background bash -c 'for i in {1..8}; do ipc-sem acquire --transient m && ipc-sem release m || exit; done'
 		pids+=($!)
 	done

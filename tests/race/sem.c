@@ -341,6 +341,49 @@ static void setters(long count)
 	is_result(ipcu_remove("set", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 }
 
+/* ---- transient semaphores -------------------------------------------------- */
+
+static void hold_transient(long count)
+{
+	const struct ipcu_sem_options options = { .otherwise = 1, .transient = true };
+	enum ipcu_result result = IPCU_OK;
+	struct ipcu_sem_info info;
+	struct ipcu_hold hold;
+	ipcu_sem *sem;
+
+	alarm(60);
+	for (long i = 0; i < count && result == IPCU_OK; i++) {
+		if (ipcu_sem_open_with(&sem, "transient", &options, NULL) != IPCU_OK)
+			_exit(1);
+		result = ipcu_sem_acquire(sem, 1, NULL, &hold);
+		if (result == IPCU_NOT_FOUND) /* it was removed before its units were taken */
+			result = IPCU_OK;
+		else if (result == IPCU_OK)
+			result = ipcu_sem_status(sem, &info) == IPCU_OK && info.held == 1
+					 ? ipcu_sem_release(sem, &hold)
+					 : IPCU_SYSTEM;
+		ipcu_sem_close(sem);
+	}
+	_exit(result != IPCU_OK);
+}
+
+/* The close after a release removes the semaphore, unless a different process has taken its units meanwhile. */
+static void transient(long count)
+{
+	ipcu_sem *sem;
+	int status, wrong = 0;
+
+	fflush(stdout);
+	for (int i = 0; i < 4; i++)
+		if (fork() == 0)
+			hold_transient(count);
+	while (wait(&status) > 0)
+		wrong += status != 0;
+	is_number(wrong, 0, "no semaphore is removed while a process holds it");
+	is_result(ipcu_sem_open(&sem, "transient", 0, 0, NULL), IPCU_USAGE,
+		  "the last release has removed it");
+}
+
 /* ---- many locks ------------------------------------------------------------ */
 
 static int segments(void)
@@ -407,6 +450,7 @@ int main(void)
 	ipcu_sem_close(sem);
 	is_result(ipcu_remove("storm", IPCU_KIND_ANY, 0), IPCU_OK, "removed");
 	setters(kills * 10);
+	transient(kills * 2);
 	fair(kills / 10);
 	many(30000);
 	return done();
