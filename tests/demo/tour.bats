@@ -13,6 +13,18 @@ load ../helper
 	[[ $output != *FAILED* ]]
 }
 
+@test "the tour does not wait for ever where a queue has little room" {
+	[ "$IPC_TEST_NAMESPACE" = root ] || skip "only root may change kernel.msgmnb in a namespace of its own"
+	local room
+	room=$(cat /proc/sys/kernel/msgmnb)
+	echo 512 >/proc/sys/kernel/msgmnb
+	IPC_TOUR=own run timeout 300 "$IPC_SRCDIR/tests/demo/tour" 3>&-
+	echo "$room" >/proc/sys/kernel/msgmnb
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *"All of it worked"* ]]
+}
+
 @test "without a namespace of its own it touches no name that was there" {
 	ipc-send mail 'not yours'
 	IPC_TOUR=shared run "$IPC_SRCDIR/tests/demo/tour" 3>&-
