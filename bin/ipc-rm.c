@@ -117,14 +117,16 @@ static unsigned flags_of(const struct options *options)
 
 /* ---- what is removed ------------------------------------------------------------- */
 
-/* An object before it is removed, in words. */
+/* An object before it is removed. */
 struct details {
 	struct options *options;
 	FILE *out;
-	char *text;
+	char *text; /* what it is, in words */
 	size_t size;
 	unsigned objects;  /* 1, or 2 and 3 for an identifier of several kinds */
+	int id;		   /* of the last one */
 	uint64_t messages; /* that are removed with it */
+	bool unknown;	   /* it could not be listed */
 };
 
 static enum ipcu_result add_details(const struct ipcu_info *info, void *context)
@@ -141,28 +143,31 @@ static enum ipcu_result add_details(const struct ipcu_info *info, void *context)
 		cli_users_of(options->users, info, &uses);
 	fputs(details->objects++ ? "; " : "", details->out);
 	cli_print_details(details->out, info, &uses);
+	details->id = info->id;
 	if (info->kind == IPCU_KIND_QUEUE && !info->gone)
 		details->messages += info->messages;
 	free(uses.items);
 	return IPCU_OK;
 }
 
-/* Describe the object NAME; without memory, or an object, there is no text. The caller frees it. */
+/* Describe the object NAME. The caller frees the text. */
 static struct details describe(struct options *options, const char *name)
 {
-	struct details details = { .options = options };
+	struct details details = { .options = options, .unknown = true };
 	struct ipcu_error error = *ipcu_last_error();
+	enum ipcu_result result;
 
 	details.out = open_memstream(&details.text, &details.size);
 	if (!details.out)
 		return details;
-	ipcu_list_one(name, add_details, &details);
+	result = ipcu_list_one(name, add_details, &details);
+	details.unknown = result != IPCU_OK && result != IPCU_NOT_FOUND;
 	fclose(details.out);
 	ipcu_error_restore(&error);
 	return details;
 }
 
-/* Print "WHAT: DETAILS"; both may hold text that another user chose. */
+/* Print "WHAT: DETAILS"; WHAT may hold text that another user chose. */
 static void print_object(FILE *out, const char *what, const struct details *details)
 {
 	cli_print_safe(out, what);
@@ -185,25 +190,44 @@ static bool asks(const struct options *options)
 	return !options->force && !options->dry_run && isatty(STDIN_FILENO);
 }
 
-static bool answered_yes(void)
+/* Where the user sees a question: standard error may be redirected. NULL: nowhere. */
+static FILE *open_terminal(void)
+{
+	return isatty(STDERR_FILENO) ? fdopen(dup(STDERR_FILENO), "w") : fopen("/dev/tty", "w");
+}
+
+/* Print the end of a question, and close TERMINAL; true if the answer is yes. */
+static bool answered_yes(FILE *terminal)
 {
 	int answer, first;
 
-	fputs("? ", stderr);
+	fputs("? ", terminal);
+	fclose(terminal);
 	first = answer = getchar();
 	while (answer != '\n' && answer != EOF)
 		answer = getchar();
 	return first == 'y' || first == 'Y';
 }
 
-static bool may_lose_messages(const struct options *options, const char *name,
-			      const struct details *details)
+/* Ask whether to remove NAME. */
+static bool agrees(const char *name, const struct details *details)
 {
-	if (!asks(options) || !details->messages)
-		return true;
-	fputs("ipc-rm: remove ", stderr);
-	print_object(stderr, name, details);
-	return answered_yes();
+	FILE *terminal = open_terminal();
+
+	if (!terminal)
+		return false;
+	fputs("ipc-rm: remove ", terminal);
+	print_object(terminal, name, details);
+	return answered_yes(terminal);
+}
+
+/* Return true if NOW is what the user has AGREED to lose, or less, or if nothing can be lost. */
+static bool may_be_removed(const struct details *now, const struct details *agreed)
+{
+	if (now->unknown)
+		return agreed->unknown;
+	return !now->messages || (now->objects == agreed->objects && now->id == agreed->id &&
+				  now->messages <= agreed->messages);
 }
 
 /* ---- one object ------------------------------------------------------------------ */
@@ -220,18 +244,42 @@ static int remove_described(struct options *options, const char *name,
 	return cli_status(&options->common, name, result);
 }
 
-/* With ASKED the user has agreed already. */
-static int remove_one(struct options *options, const char *name, bool asked)
+/* Remove NAME. Ask for messages that the user has not AGREED to lose, unless the removal is refused anyway. */
+static int ask_and_remove(struct options *options, const char *name, struct details agreed)
+{
+	for (;;) {
+		struct details now = describe(options, name);
+		int status;
+
+		if (may_be_removed(&now, &agreed))
+			status = remove_described(options, name, &now);
+		else
+			status = cli_status(&options->common, name,
+					    ipcu_remove(name, options->kind, IPCU_REMOVE_DRY_RUN));
+		if (!status && !may_be_removed(&now, &agreed)) {
+			bool yes = agrees(name, &now);
+
+			agreed = now;
+			free(now.text);
+			if (yes)
+				continue; /* what it holds may have changed meanwhile */
+			return cli_not_now(&options->common);
+		}
+		free(now.text);
+		return status;
+	}
+}
+
+static int remove_one(struct options *options, const char *name, struct details agreed)
 {
 	struct details details = { .text = NULL };
 	int status;
 
-	if (options->dry_run || options->common.verbose || (!asked && asks(options)))
+	if (asks(options))
+		return ask_and_remove(options, name, agreed);
+	if (options->dry_run || options->common.verbose)
 		details = describe(options, name);
-	if (asked || may_lose_messages(options, name, &details))
-		status = remove_described(options, name, &details);
-	else
-		status = cli_not_now(&options->common);
+	status = remove_described(options, name, &details);
 	free(details.text);
 	return status;
 }
@@ -241,7 +289,10 @@ static int remove_one(struct options *options, const char *name, bool asked)
 #define OBJECTS_SHOWN 20
 
 struct names {
-	char **items;
+	struct named {
+		char *name;
+		struct details agreed; /* what the user saw of it */
+	} * items;
 	size_t count;
 	enum ipcu_kind kind;
 };
@@ -249,34 +300,43 @@ struct names {
 static enum ipcu_result collect(const struct ipcu_info *info, void *context)
 {
 	struct names *names = context;
-	char **items;
+	struct named *items;
 
 	if (names->kind != IPCU_KIND_ANY && info->kind != names->kind)
 		return IPCU_OK;
 	items = realloc(names->items, (names->count + 1) * sizeof(*items));
 	if (items)
 		names->items = items;
-	if (!items || !(items[names->count] = strdup(info->name)))
+	if (!items || !(items[names->count].name = strdup(info->name)))
 		return ipcu_fail_call("malloc", ENOMEM, "cannot list");
-	names->count++;
+	items[names->count++].agreed = (struct details){ .objects = 1 };
 	return IPCU_OK;
 }
 
-static bool confirmed(struct options *options, const struct names *names)
+static bool confirmed(struct options *options, struct names *names)
 {
+	FILE *terminal;
+
 	if (names->count == 0 || !asks(options))
 		return true;
-	for (size_t i = 0; i < names->count && i < OBJECTS_SHOWN; i++) {
-		struct details details = describe(options, names->items[i]);
+	terminal = open_terminal();
+	if (!terminal)
+		return false;
+	for (size_t i = 0; i < names->count; i++) {
+		struct details details = describe(options, names->items[i].name);
 
-		print_object(stderr, names->items[i], &details);
-		putc('\n', stderr);
+		if (i < OBJECTS_SHOWN) {
+			print_object(terminal, names->items[i].name, &details);
+			putc('\n', terminal);
+		}
 		free(details.text);
+		names->items[i].agreed = details;
 	}
 	if (names->count > OBJECTS_SHOWN)
-		fprintf(stderr, "and %zu more\n", names->count - OBJECTS_SHOWN);
-	fprintf(stderr, "ipc-rm: remove %zu object%s", names->count, names->count == 1 ? "" : "s");
-	return answered_yes();
+		fprintf(terminal, "and %zu more\n", names->count - OBJECTS_SHOWN);
+	fprintf(terminal, "ipc-rm: remove %zu object%s", names->count,
+		names->count == 1 ? "" : "s");
+	return answered_yes(terminal);
 }
 
 static int remove_all(struct options *options)
@@ -288,12 +348,12 @@ static int remove_all(struct options *options)
 		status = cli_not_now(&options->common);
 	else if (!status)
 		for (size_t i = 0; i < names.count; i++) {
-			int one = remove_one(options, names.items[i], true);
+			int one = remove_one(options, names.items[i].name, names.items[i].agreed);
 
 			status = one ? one : status;
 		}
 	while (names.count > 0)
-		free(names.items[--names.count]);
+		free(names.items[--names.count].name);
 	free(names.items);
 	return status;
 }
@@ -328,7 +388,7 @@ int ipc_rm(int argc, char **argv)
 	if (status || options.common.finished)
 		return status;
 	for (size_t i = 0; i < options.name_count; i++) {
-		int one = remove_one(&options, options.names[i], false);
+		int one = remove_one(&options, options.names[i], (struct details){ .objects = 0 });
 
 		status = one ? one : status;
 	}

@@ -72,6 +72,58 @@ load ../helper
 	[ -z "$(ipc-ls --noheadings)" ]
 }
 
+# Run ipc-rm with ARGUMENTS on a terminal, with ANSWER after COMMAND, which runs while the question waits: answer COMMAND ANSWER ARGUMENT...
+answer() {
+	local command=$1 answer=$2
+	shift 2
+	mkfifo "$TMP/keys"
+	exec 9<>"$TMP/keys"
+	background script -qfec "ipc-rm $*" "$TMP/screen" <"$TMP/keys" >/dev/null
+	local terminal=$!
+	until_true grep -q '? $' "$TMP/screen"
+	eval "$command"
+	echo "$answer" >&9
+	until_true asked_again_or_gone $terminal
+	echo no >&9
+	finish $terminal "${STATUS:-1}"
+	exec 9>&-
+	rm "$TMP/keys" "$TMP/screen"
+}
+
+asked_again_or_gone() {
+	gone "$1" || [ "$(grep -o 'ipc-rm: remove [^?]*?' "$TMP/screen" | wc -l)" -ge 2 ]
+}
+
+@test "an answer is for what the question showed" {
+	need script
+	ipc-send q1 one
+	# Removed and created again meanwhile; then more messages in the same queue; then with --all.
+	answer 'ipc-rm q1; ipc-send q1 a b c d' yes q1
+	[ "$(ipc-recv -a q1 | wc -l)" = 4 ]
+	ipc-send q1 one
+	answer 'ipc-send q1 two' yes q1
+	[ "$(field q1 MESSAGES)" = 2 ]
+	answer 'ipc-send q1 three' yes -a
+	[ "$(field q1 MESSAGES)" = 3 ]
+	STATUS=0 answer 'ipc-recv q1' yes q1
+	fails 3 ipc-rm q1
+}
+
+@test "no question about what is refused, and none that cannot be seen" {
+	need script
+	ipc-send q1 one
+	background ipc-recv -T 5 q1
+	until_true blocked $!
+	run -7 script -qec 'ipc-rm q1' /dev/null </dev/null
+	[[ $output != *"?"* ]]
+	kill -KILL "${CHILDREN[-1]}"
+	finish "${CHILDREN[-1]}" 137
+	run -7 script -qec "ipc-rm key:$(field q1 KEY)" /dev/null </dev/null
+	[[ $output != *"?"* ]]
+	run -1 script -qec 'ipc-rm q1 2>/dev/null' /dev/null <<<no
+	[[ $output == *"ipc-rm: remove q1: queue of "*"?"* ]]
+}
+
 @test "kind, owner, mode, contents and processes of each kind are shown" {
 	local user holder
 	user=$(id -un)
@@ -81,12 +133,18 @@ load ../helper
 	ipc-shm create -m 644 v -T u64
 	ipc-event clear e
 	ipc-barrier create -m 600 b 3
+	background ipc-shm lock v -- sleep 61
+	local locker=$!
+	until_true grep -q sleep /proc/$locker/comm
+	background bash -c 'sleep 62 | ipc-pipe write p'
+	until_true bash -c 'ipc-ls --noheadings -o STATE p | grep -q "writer, no reader"'
 	fails 7 ipc-rm --dry-run m
 	[ "$(ipc-rm --dry-run -f m)" = "would remove m: semaphore of $user, mode 600, 1/2 free; $holder holds (sleep 60)" ]
-	[ "$(ipc-rm --dry-run v)" = "would remove v: memory of $user, mode 644, 8 bytes, 0 attached" ]
+	[ "$(ipc-rm --dry-run -f v)" = "would remove v: memory of $user, mode 644, 8 bytes, 0 attached; $locker holds (sleep 61)" ]
+	[[ $(ipc-rm --dry-run -f p) == "would remove p: pipe of $user, mode 600, 0 bytes, writer, no reader; "*" (ipc-pipe write p)" ]]
 	[ "$(ipc-rm --dry-run e)" = "would remove e: event of $user, mode 600, not set" ]
 	[ "$(ipc-rm --dry-run b)" = "would remove b: barrier of $user, mode 600, 0/3 waiting" ]
-	[ "$(ipc-rm --dry-run "id:$(field v ID)" -k memory -f)" = "would remove id:$(field v ID): memory of $user, mode 644, 8 bytes, 0 attached" ]
+	[ "$(ipc-rm --dry-run "id:$(field v ID)" -k memory -f)" = "would remove id:$(field v ID): memory of $user, mode 644, 8 bytes, 0 attached; $locker holds (sleep 61)" ]
 	[[ $(ipc-rm -v -a -f) == *"removed m: semaphore of $user, mode 600, 1/2 free; $holder holds (sleep 60)"* ]]
 }
 
