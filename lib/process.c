@@ -264,6 +264,18 @@ bool ipcu_process_lives(pid_t pid, uint64_t start)
 	return !start || (fields.start <= start + 1 && start <= fields.start + 1);
 }
 
+bool ipcu_process_lived_at(pid_t pid, int64_t then)
+{
+	uint64_t start = ipcu_process_start(pid), now = ipcu_process_clock();
+
+	if (!ipcu_process_lives(pid, 0))
+		return false;
+	if (!start || start > now)
+		return true;
+	/* Objects are dated in whole seconds, and the two clocks differ a little. */
+	return time(NULL) - (int64_t)((now - start) / ticks_per_second()) <= then + 2;
+}
+
 ssize_t ipcu_process_file(pid_t pid, const char *name, char *text, size_t capacity)
 {
 	return read_file(pid, name, text, capacity);

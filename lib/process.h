@@ -20,6 +20,12 @@ uint64_t ipcu_process_start(pid_t pid);
 /* Return true if the process that had PID and START (0: any) still runs, or if that cannot be told. */
 bool ipcu_process_lives(pid_t pid, uint64_t start);
 
+/*
+ * Return true if the process that had number PID at the time THEN, in seconds of CLOCK_REALTIME as the kernel dates objects,
+ * still runs, or if that cannot be told. A process that started later has the number again.
+ */
+bool ipcu_process_lived_at(pid_t pid, int64_t then);
+
 /* Return the present time on the clock of ipcu_process_start(). A child calls ipcu_process_numbers() before. */
 uint64_t ipcu_process_clock(void);
 

@@ -244,5 +244,5 @@ bool ipcu_stage_stale(const struct ipcu_info *info)
 	 */
 	return info->kind == IPCU_KIND_MEMORY && ipcu_stage_key(info->key) && info->attached == 0 &&
 	       info->creator == geteuid() && info->creator_pid > 0 &&
-	       !ipcu_process_lives(info->creator_pid, 0) && !is_named(info->id);
+	       !ipcu_process_lived_at(info->creator_pid, info->changed) && !is_named(info->id);
 }

@@ -121,7 +121,7 @@ static bool receiver_may_attach(int id, const struct msqid_ds *queue, const stru
 		return false;
 	if (receiver == 0) /* of a PID namespace that cannot be seen from here */
 		return time(NULL) - queue->msg_rtime < UNKNOWN_SECONDS;
-	return receiver != body->shm_lpid && ipcu_process_lives(receiver, 0) &&
+	return receiver != body->shm_lpid && ipcu_process_lived_at(receiver, queue->msg_rtime) &&
 	       !sleeps_on(id, receiver);
 }
 
@@ -441,7 +441,7 @@ bool ipcu_spill_stale(int id, int64_t seconds, char *what, size_t capacity)
 	/* One whose creator was killed before the head was whole has no magic, and is old enough. */
 	if (!ipcu_spill_is_head(&head))
 		stale = head.magic[0] == '\0' && seen.shm_cpid > 0 &&
-			!ipcu_process_lives(seen.shm_cpid, 0);
+			!ipcu_process_lived_at(seen.shm_cpid, seen.shm_ctime);
 	else
 		stale = judge(id, seconds, &head, &seen);
 	if (stale)

@@ -243,3 +243,21 @@ semaphore semaphore (name lost), 3/3 free" ]
 	ipc-rm -f -k semaphore "id:$(field sem ID)"
 	ipc-ls --noheadings -o STATE sem | grep -q gone
 }
+
+@test "what a killed sender left is removed although a later process has its number" {
+	need_pid_namespace
+	[ -w /proc/sys/kernel/ns_last_pid ] || skip "the kernel has no CONFIG_CHECKPOINT_RESTORE"
+	cat >"$TMP/inside" <<-'END'
+		# The body of a big message whose sender was killed before it had written anything.
+		creator=$(perl -e 'shmget(0x1bc00001, 20000, 01600) // die; print $$')
+		[ -z "$(ipc-rm -v --stale --older-than=1h)" ] || exit 2
+		# The kernel dates objects in whole seconds.
+		later=$(($(date +%s) + 4))
+		until [ "$(date +%s)" -ge $later ]; do sleep 0.1; done
+		echo $((creator - 1)) >/proc/sys/kernel/ns_last_pid
+		sleep 1000 &
+		[ $! = "$creator" ] || { echo "$! is not $creator"; exit 3; }
+		ipc-rm -v --stale --older-than=0 | grep -q '^removed big message' || exit 4
+	END
+	unshare --pid --fork --mount-proc bash "$TMP/inside"
+}

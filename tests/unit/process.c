@@ -212,11 +212,31 @@ static void opened(void)
 	is_result(ipcu_process_open(&process, pid), IPCU_NOT_FOUND, "it cannot be opened again");
 }
 
+/* A number that is used again is told from the process that had it. */
+static void dated(void)
+{
+	int64_t now = time(NULL);
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	ok(ipcu_process_lived_at(pid, now), "a process that has just started lived a moment ago");
+	ok(ipcu_process_lived_at(pid, now + 3600),
+	   "... and an hour from now, if the clock was set");
+	ok(!ipcu_process_lived_at(pid, now - 10), "... but not ten seconds ago");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ok(!ipcu_process_lived_at(pid, now), "one that has ended does not live");
+	ok(ipcu_process_lived_at(0, now - 10), "one that cannot be seen does");
+}
+
 int main(void)
 {
 	deadline_for_all(60);
 	namespaces();
 	opened();
+	dated();
 	myself();
 	nobody();
 	others();
