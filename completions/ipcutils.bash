@@ -86,8 +86,10 @@ _ipcutils() {
 			_ipcutils_offer "$current" < <(printf '%s\n' "${verbs[@]}")
 			return
 		fi
-		asked+=("${line[1]}")
-		first=2
+		if [ ${#line[@]} -gt 2 ]; then
+			asked+=("${line[1]}")
+			first=2
+		fi
 	fi
 	# "-t" and "--timeout" to DURATION, "" for what takes none or one behind = only.
 	while IFS=@ read -r letter option argument; do

@@ -121,6 +121,51 @@ completes() {
 	"complete_$shell" ipc-recv jobs -- trunca | grep -qx truncate
 }
 
+# The long options, and the verbs, that COMMAND [VERB] --help lists.
+options_in_help() {
+	"$@" --help | sed -nE 's/^ +(-., )*(--[a-z-]+).*/\2/p'
+}
+
+verbs_in_help() {
+	"$1" --help | sed -n '/^ Verbs/,/^$/s/^  \([a-z]*\) .*/\1/p'
+}
+
+# Every option and every verb of every command, as its --help lists them.
+completes_all() {
+	local shell=$1 file command verb
+	local -a verbs options
+	for file in "$IPC_BUILDDIR"/bin/ipc-*; do
+		[ -f "$file" ] && [ -x "$file" ] || continue
+		command=${file##*/}
+		mapfile -t options < <(options_in_help "$command")
+		mapfile -t verbs < <(verbs_in_help "$command")
+		# At least --help, --usage, --version, --quiet and --verbose.
+		[ ${#options[@]} -ge 5 ]
+		offers "$shell" "$command" -- : "${options[@]}"
+		[ ${#verbs[@]} -eq 0 ] || offers "$shell" "$command" '' : "${verbs[@]}"
+		for verb in "${verbs[@]}"; do
+			mapfile -t options < <(options_in_help "$command" "$verb")
+			offers "$shell" "$command" "$verb" -- : "${options[@]}"
+		done
+	done
+}
+
+@test "bash completes every option and verb that --help lists" {
+	completes_all bash
+}
+
+@test "fish completes every option and verb that --help lists" {
+	need fish
+	completes_all fish
+}
+
+@test "zsh completes every option and verb that --help lists" {
+	need zsh
+	need tmux
+	start_zsh
+	completes_all zsh
+}
+
 @test "bash completes names by kind, verbs, options and their values" {
 	completes bash
 	offers bash ipc-ls --kind = mem : memory
