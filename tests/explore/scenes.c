@@ -22,6 +22,7 @@ static const struct state states[] = {
 	  { "sem create s -c 2 -m 666", "sem acquire s -P %1", "sem acquire s -P %1" },
 	  { "sem status s" } },
 	{ "sem1-taken", "sem", { "sem create s -m 666", "sem wait s" }, { "sem status s" } },
+	{ "sem1-transient", "sem", { "sem create s --transient -m 666" }, { "sem status s" } },
 	{ "queue-absent", "queue", { NULL }, { "recv -p -a -J --no-create q" } },
 	{ "queue-empty",
 	  "queue",
