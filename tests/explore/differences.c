@@ -180,13 +180,22 @@ static bool was_early(const struct view *view, int process)
 	       is_beside(view, process, is_any);
 }
 
+static bool any_was_killed(const struct view *view)
+{
+	for (int i = 0; i < view->scene->count; i++)
+		if (view_was_killed(view, i))
+			return true;
+	return false;
+}
+
+/* A command that was killed may have made the registry, and not yet the name. */
 static bool was_denied(const struct view *view, int process)
 {
 	const struct command *command = &view->scene->commands[process];
 
 	return has_status(view, process, 4) && command->user == USER_OTHER &&
 	       (command_removes(command) || view->scene->state->setup[0] == NULL) &&
-	       is_beside(view, process, is_any);
+	       (is_beside(view, process, is_any) || any_was_killed(view));
 }
 
 static const struct row {
@@ -212,7 +221,7 @@ static const struct row {
 	{ was_sealed, DIFFERS_WITHOUT_EFFECT,
 	  "ipc-rm holds all free units from its check to the removal, so that none can be "
 	  "taken: ipc-sem set finds them held in that instant" },
-	{ was_removed, DIFFERS_WITHOUT_EFFECT,
+	{ was_removed, DIFFERS_BY_REMOVAL,
 	  "status 3 is documented for an object that is removed while it is used, "
 	  "even if a command that begins later creates the name again" },
 };

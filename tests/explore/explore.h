@@ -202,8 +202,16 @@ struct view {
 	const struct injection *injection;
 	const struct outcome *outcome;
 };
-/* How the outcome of a command may differ. WITHOUT_EFFECT: it failed and changed nothing, so it is absent from the order. */
-enum difference { DIFFERS_IN_NOTHING, DIFFERS_WITHOUT_EFFECT, DIFFERS_IN_ANYTHING };
+/*
+ * How the outcome of a command may differ. WITHOUT_EFFECT: it failed and changed nothing, so it is absent from the order.
+ * BY_REMOVAL: it failed, and it is absent or a removal follows it in the order.
+ */
+enum difference {
+	DIFFERS_IN_NOTHING,
+	DIFFERS_WITHOUT_EFFECT,
+	DIFFERS_BY_REMOVAL,
+	DIFFERS_IN_ANYTHING
+};
 enum difference difference_of(const struct view *view, int process);
 bool view_was_killed(const struct view *view, int process);
 bool view_same_state(const struct view *view, const char *ours, const char *theirs);

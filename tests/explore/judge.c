@@ -92,10 +92,20 @@ static const struct outcome *reference(struct judge *judge, const struct schedul
 
 /* ---- comparing ------------------------------------------------------------------- */
 
-static bool is_in(const struct schedule *order, int process)
+/* The place of PROCESS in ORDER, or -1. */
+static int place_in(const struct schedule *order, int process)
 {
 	for (int i = 0; i < order->count; i++)
 		if (order->steps[i].process == process)
+			return i;
+	return -1;
+}
+
+static bool removal_follows(const struct view *view, const struct schedule *order, int place)
+{
+	for (int i = place + 1; i < order->count; i++)
+		if (order->steps[i].process != HALF &&
+		    command_removes(&view->scene->commands[order->steps[i].process]))
 			return true;
 	return false;
 }
@@ -105,17 +115,15 @@ static bool same_result(const struct view *view, int process, const struct sched
 			const struct outcome *reference)
 {
 	const struct outcome *outcome = view->outcome;
+	enum difference difference = difference_of(view, process);
+	int place = place_in(order, process);
 
-	switch (difference_of(view, process)) {
-	case DIFFERS_IN_ANYTHING:
+	if (difference == DIFFERS_IN_ANYTHING)
 		return true;
-	case DIFFERS_WITHOUT_EFFECT:
-		if (!is_in(order, process))
-			return outcome->processes[process].out[0] == '\0';
-		break;
-	case DIFFERS_IN_NOTHING:
-		break;
-	}
+	if (difference != DIFFERS_IN_NOTHING && place < 0)
+		return outcome->processes[process].out[0] == '\0';
+	if (difference == DIFFERS_BY_REMOVAL && removal_follows(view, order, place))
+		return true;
 	return outcome->processes[process].status == reference->processes[process].status &&
 	       strcmp(outcome->processes[process].out, reference->processes[process].out) == 0;
 }
