@@ -722,7 +722,16 @@ stand_in() {
 	sh -c "$(cron_line 'backup &&')"
 	finish $report
 	[ "$(xargs <"$TMP/runs")" = "backup report" ]
-	fails 1 ipc-event wait -n saved
+	# The next night, the event of this one does not count.
+	ipc-event wait -n saved
+	stand_in backup "echo \$\$ >>'$TMP/runs'; $CALM"
+	background sh -c "$(cron_line 'backup &&')"
+	until_true sh -c "[ \$(wc -l <'$TMP/runs') = 3 ]"
+	background sh -c "$(cron_line '&& report')"; report=$!
+	until_true eval '[ "$(ipc-event status -J saved | jq .waiting)" = 1 ]'
+	# The backup fails.
+	kill -KILL "$(tail -1 "$TMP/runs")"
+	[ "$(ipc-event status -J saved | jq .waiting)" = 1 ]
 }
 
 @test "crontab: nightly jobs that meet" {
@@ -735,6 +744,21 @@ stand_in() {
 	sh -c "$(cron_line dump-db)"
 	finish $first
 	[ "$(xargs <"$TMP/runs")" = "first first last" ]
+}
+
+@test "crontab: a copy that fails breaks the barrier for one night only" {
+	stand_in rotate true
+	stand_in dump-db true
+	stand_in copy "echo copy >>'$TMP/runs'; exit 9"
+	PATH="$TMP/bin:$PATH"
+	for night in 1 2; do
+		sh -c "$(cron_line 'barrier reset')"
+		background sh -c "$(cron_line rotate)"; first=$!
+		until_true state_is night 1/2waiting
+		fails 9 sh -c "$(cron_line dump-db)"
+		finish $first 6
+		[ "$(wc -l <"$TMP/runs")" = $night ]
+	done
 }
 
 # In a PID namespace, where who was last can be said: the keeper's number is given to a stranger just before
