@@ -124,10 +124,18 @@ need_root() {
 	[ "$IPC_TEST_NAMESPACE" = root ] || skip "needs root: $1"
 }
 
-# A chroot has no mount propagation to change, and then there is no /proc for a new PID namespace.
+# Followed by a shell script and its arguments: run the script where it may mount over /proc. In a chroot whose root is no
+# mount point, unshare(1) cannot change the propagation of all mounts, so that only those of /proc are made private.
+# shellcheck disable=SC2016 # expanded there
+MOUNT_NAMESPACE=(unshare --mount --propagation unchanged sh -c 'mount --make-rprivate /proc && script=$1 && shift && eval "$script"' mount-namespace)
+
+# Followed by a command: run it as process 1 of a PID namespace with a /proc of its own.
+# shellcheck disable=SC2016,SC2034 # expanded there; for the tests
+PID_NAMESPACE=(unshare --pid --fork --kill-child "${MOUNT_NAMESPACE[@]}" 'mount -t proc proc /proc && exec "$@"')
+
 need_pid_namespace() {
 	need_root "makes a PID namespace"
-	unshare --pid --fork --mount-proc true 2>/dev/null || skip "no PID namespace with a /proc of its own is allowed here"
+	"${PID_NAMESPACE[@]}" true 2>/dev/null || skip "no PID namespace with a /proc of its own is allowed here"
 }
 
 need() {

@@ -259,5 +259,5 @@ semaphore semaphore (name lost), 3/3 free" ]
 		[ $! = "$creator" ] || { echo "$! is not $creator"; exit 3; }
 		ipc-rm -v --stale --older-than=0 | grep -q '^removed big message' || exit 4
 	END
-	unshare --pid --fork --mount-proc bash "$TMP/inside"
+	"${PID_NAMESPACE[@]}" bash "$TMP/inside"
 }

@@ -45,11 +45,11 @@ refused() {
 @test "a process that nothing can watch is refused with a clear error" {
 	need strace
 	need_root "a mount namespace without /proc"
-	unshare --mount mount -t tmpfs none /proc || skip "mounts are refused here"
+	"${MOUNT_NAMESPACE[@]}" 'mount -t tmpfs none /proc' || skip "mounts are refused here"
 	ipc-sem create m
 	background sleep 1000
 	# shellcheck disable=SC2016 # expanded there
-	fails 8 refused pidfd_open ENOSYS unshare --mount sh -c 'mount -t tmpfs none /proc && exec "$@"' x ipc-sem acquire -P $! m
+	fails 8 refused pidfd_open ENOSYS "${MOUNT_NAMESPACE[@]}" 'mount -t tmpfs none /proc && exec "$@"' ipc-sem acquire -P $! m
 	[[ $stderr == *"cannot watch process $!: this kernel or a sandbox refuses pidfd_open"*"hint: "* ]]
 	[[ $stderr != *"System V"* ]]
 	value_is m 1
@@ -145,8 +145,8 @@ need_unmapped() {
 
 # As user 1000 where that is kernel.overflowuid and the namespace maps user 0 only, as far as /proc says.
 overflown() {
-	as 0 unshare --mount sh -c 'mount --bind "$0/overflow" /proc/sys/kernel/overflowuid &&
-		mount --bind "$0/map" /proc/$$/uid_map &&
+	as 0 "${MOUNT_NAMESPACE[@]}" 'mount --bind "$1/overflow" /proc/sys/kernel/overflowuid &&
+		mount --bind "$1/map" /proc/$$/uid_map && shift &&
 		exec setpriv --reuid=1000 --regid=1000 --clear-groups "$@"' "$TMP" "$@"
 }
 

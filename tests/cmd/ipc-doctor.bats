@@ -415,8 +415,8 @@ differs_from_ours() {
 
 @test "a namespace that is process 1's is the machine's as far as anybody can see" {
 	need_pid_namespace
-	unshare --ipc --pid --fork --mount-proc ipc-doctor --root="$TMP"
-	fails 1 unshare --pid --fork --mount-proc bash -c 'unshare --ipc bash -c "ipc-doctor --root=$0; exit \$?"; exit $?' "$TMP"
+	unshare --ipc "${PID_NAMESPACE[@]}" ipc-doctor --root="$TMP"
+	fails 1 "${PID_NAMESPACE[@]}" bash -c 'unshare --ipc bash -c "ipc-doctor --root=$0; exit \$?"; exit $?' "$TMP"
 	[[ $output == "IPC namespace: this one ("*") is not that of process 1 ("*"fix: nsenter --target 1 --ipc" ]]
 }
 

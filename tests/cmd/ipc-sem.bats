@@ -798,6 +798,6 @@ stand_in() {
 		[ $status -eq 3 ] || { echo "release ended with $status"; exit 1; }
 		kill -0 $stranger || { echo "the stranger was killed"; exit 1; }
 	END
-	unshare --pid --fork --mount-proc bash "$TMP/inside" "$TMP/err"
+	"${PID_NAMESPACE[@]}" bash "$TMP/inside" "$TMP/err"
 	grep -q "holds nothing of it any more" "$TMP/err"
 }

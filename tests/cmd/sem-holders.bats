@@ -20,7 +20,7 @@ slots_are() {
 
 # A container: processes with numbers of their own, and our objects.
 container() {
-	unshare --pid --fork --mount-proc --kill-child "$@"
+	"${PID_NAMESPACE[@]}" "$@"
 }
 
 # The same in the background: teardown ends the process itself, and with it the container.
@@ -29,7 +29,7 @@ background_container() {
 }
 
 exec_container() {
-	exec unshare --pid --fork --mount-proc --kill-child "$@"
+	exec "${PID_NAMESPACE[@]}" "$@"
 }
 
 # The identifier of the table of holders.

@@ -124,12 +124,16 @@ static int judge(pid_t parent, uint64_t start, uint64_t then)
 	return ipcu_process_ended(parent, then) ? TAKEN_FOR_ENDED : SAME;
 }
 
-/* Where /proc hides the processes of other users, as another user. */
+/*
+ * Where /proc hides the processes of other users, as another user. Only the mounts of /proc are made private: the root
+ * of a chroot may be no mount point.
+ */
 static int look_from_hidden(pid_t parent, uint64_t start, uint64_t then, const char *how)
 {
 	char path[64];
 
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount("none", "/proc", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("proc", "/proc", "proc", 0, how) < 0 || setgroups(0, NULL) < 0 ||
 	    setgid(1000) < 0 || setuid(1000) < 0)
 		return REFUSED;
