@@ -54,4 +54,5 @@ sources() {
 	run env PATH="$TMP/bin:$PATH" "$TMP/tree/bootstrap" deb </dev/null
 	[ "$status" -eq 0 ]
 	[[ $output != *gnulib* && $output != *musl* && $output != *clang* ]]
+	[[ ${lines[-1]} == "To install them: apt-get install ./build/deb/ipcutils_"* ]]
 }
