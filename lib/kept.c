@@ -116,6 +116,18 @@ static bool has_messages(int id)
 	return ipcu_stat_queue(id, &state) < 0 || state.msg_qnum > 0;
 }
 
+/* msgsnd(2) to queue ID without waiting: 0 or an errno. EIDRM: it is gone; EMSGSIZE: kernel.msgmax was lowered meanwhile. */
+static int send_now(int id, const struct ipcu_kept *kept)
+{
+	struct msqid_ds state;
+
+	if (msgsnd(id, kept->message, kept->size, IPC_NOWAIT) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return errno;
+	return ipcu_stat_queue(id, &state) == 0 ? EMSGSIZE : EIDRM;
+}
+
 /*
  * Return KEPT to QUEUE without waiting. NULL: it has returned. Otherwise it, or a message that had returned before, with
  * *ERRNUM. If QUEUE has been emptied by the time its message is stored, its receivers may sleep, so a stored message is moved
@@ -126,7 +138,7 @@ static struct ipcu_kept *give_back(ipcu_queue *queue, struct ipcu_kept *kept, in
 	int id = queue->object.id, stored;
 
 	while (kept) {
-		*errnum = msgsnd(id, kept->message, kept->size, IPC_NOWAIT) < 0 ? errno : 0;
+		*errnum = send_now(id, kept);
 		if (*errnum == EAGAIN) {
 			*errnum = ipcu_returned_store(id, kept->message, kept->size, &stored);
 			if (!*errnum && !has_messages(id)) {
@@ -136,7 +148,7 @@ static struct ipcu_kept *give_back(ipcu_queue *queue, struct ipcu_kept *kept, in
 			}
 		}
 		/* A queue that was removed has taken its messages with it. */
-		if (*errnum && *errnum != EIDRM && *errnum != EINVAL)
+		if (*errnum && *errnum != EIDRM)
 			return kept;
 		free(kept);
 		kept = NULL;

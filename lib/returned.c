@@ -175,6 +175,14 @@ static int use_or_create(int queue, const struct ipc_perm *perm, unsigned number
 	return id;
 }
 
+/* Return true if queue ID has no room for a message of SIZE bytes even when it is empty; nor has the next queue then. */
+static bool too_small(int id, size_t size)
+{
+	struct msqid_ds state;
+
+	return ipcu_stat_queue(id, &state) == 0 && size > state.msg_qbytes;
+}
+
 int ipcu_returned_store(int id, const void *message, size_t size, int *stored)
 {
 	struct msqid_ds state;
@@ -186,8 +194,11 @@ int ipcu_returned_store(int id, const void *message, size_t size, int *stored)
 		if (!can_have(&state.msg_perm))
 			return EAGAIN;
 		*stored = use_or_create(id, &state.msg_perm, i, &end);
-		if (*stored >= 0 && msgsnd(*stored, message, size, IPC_NOWAIT) == 0)
+		if (*stored < 0)
+			continue;
+		if (msgsnd(*stored, message, size, IPC_NOWAIT) == 0)
 			return 0;
+		end = too_small(*stored, size);
 	}
 	return EAGAIN;
 }

@@ -20,15 +20,36 @@ static const struct ipcu_select of_type_5 = { IPCU_PICK_TYPE, 5 };
 /* Once a message was refused by this queue, other receivers empty it before the message is stored. */
 static int emptied = -1;
 
+/* This queue refuses every message, with this errno; a queue of returned messages has room for one byte. */
+static int refuses = -1, refuses_with;
+
+static void make_tiny(int id)
+{
+	struct msqid_ds state;
+
+	ipcu_stat_queue(id, &state);
+	state.msg_qbytes = 1;
+	msgctl(id, IPC_SET, &state);
+}
+
 int msgsnd(int id, const void *message, size_t size, int flags)
 {
 	int (*real)(int, const void *, size_t, int) =
 		(int (*)(int, const void *, size_t, int))dlsym(RTLD_NEXT, "msgsnd");
-	int result = real(id, message, size, flags), errnum = errno;
+	int result, errnum;
 	struct {
 		long type;
 		char body[64];
 	} any;
+
+	if (id == refuses) {
+		errno = refuses_with;
+		return -1;
+	}
+	if (refuses >= 0)
+		make_tiny(id);
+	result = real(id, message, size, flags);
+	errnum = errno;
 
 	if (result < 0 && errnum == EAGAIN && id == emptied) {
 		while (msgrcv(id, &any, sizeof(any.body), 0, IPC_NOWAIT | MSG_NOERROR) >= 0)
@@ -172,6 +193,39 @@ static void many(void)
 	done_with(queue, "returned-many");
 	is_number(stores(queue = open_mode("returned-many", 0600)), 0, "none is left");
 	done_with(queue, "returned-many");
+}
+
+/* A message that is too big for every second queue creates one of them, not all. */
+static void too_big(void)
+{
+	ipcu_queue *queue = open_mode("returned-big", 0600);
+
+	refuses = queue->object.id;
+	refuses_with = EAGAIN;
+	for (int i = 0; i < 3; i++)
+		ipcu_queue_return_message(queue, 5, "five", 4);
+	refuses = -1;
+	is_number((long long)ipcu_queue_kept(queue), 3, "the handle keeps what is too big");
+	is_number(stores(queue), 1, "... and creates no more than one queue for it");
+	done_with(queue, "returned-big");
+}
+
+/* kernel.msgmax was lowered after the message was sent. */
+static void over_the_limit(void)
+{
+	struct ipcu_message message = { 0 };
+	ipcu_queue *queue = open_mode("returned-limit", 0600);
+
+	refuses = queue->object.id;
+	refuses_with = EINVAL;
+	is_result(ipcu_queue_return_message(queue, 5, "five", 4), IPCU_OK, "it returns");
+	is_result(ipcu_queue_put_back(queue, &ipcu_no_wait), IPCU_SYSTEM, "... not to the queue");
+	ok(ipcu_last_error()->errnum == EMSGSIZE, "the error says that the message is too long");
+	refuses = -1;
+	is_number((long long)ipcu_queue_kept(queue), 1, "a message over kernel.msgmax is kept");
+	is_result(receive(queue, &message, &of_type_5), IPCU_OK, "... and received");
+	ipcu_message_clear(&message);
+	done_with(queue, "returned-limit");
 }
 
 /* ---- waking -------------------------------------------------------------- */
@@ -366,6 +420,8 @@ int main(void)
 	whole("key:0x6005");
 	in_turn();
 	many();
+	too_big();
+	over_the_limit();
 	wakes();
 	for (int i = 0; i < 4; i++)
 		wakes_a_type(i & 1, i & 2);
