@@ -95,12 +95,15 @@ struct receive {
 	int flags;
 };
 
-/* As msgrcv(2) without waiting, from what has returned to the queue. */
-static ssize_t receive_returned(const struct receive *receive)
+/*
+ * As msgrcv(2) without waiting, from what has returned to the queue. With LAST this look is the last one before the receiver
+ * sleeps, so it takes in every key: a free key does not end the search.
+ */
+static ssize_t receive_returned(const struct receive *receive, bool last)
 {
 	int ids[IPCU_RETURNED_MAX];
 	ipcu_queue *queue = receive->queue;
-	bool all = !atomic_exchange(&queue->searched, true);
+	bool all = !atomic_exchange(&queue->searched, true) || last;
 	unsigned count = ipcu_returned_find(&queue->object.perm, all, ids);
 
 	for (unsigned i = 0; i < count; i++) {
@@ -134,7 +137,7 @@ static ssize_t receive_asleep(const struct receive *receive, const struct timesp
 				      receive->capacity, receive->type, receive->flags);
 		if (size >= 0 || errno != ETIMEDOUT || last)
 			return size;
-		size = receive_returned(receive);
+		size = receive_returned(receive, true);
 		if (size >= 0 || errno != ENOMSG)
 			return size;
 	}
@@ -148,12 +151,12 @@ static ssize_t receive_message(const struct receive *receive, const struct times
 
 	errno = ENOMSG;
 	if (atomic_fetch_add(&queue->receives, 1) % TURN == 0)
-		size = receive_returned(receive);
+		size = receive_returned(receive, false);
 	if (size < 0 && errno == ENOMSG)
 		size = msgrcv(queue->object.id, receive->message, receive->capacity, receive->type,
 			      receive->flags | IPC_NOWAIT);
 	if (size < 0 && errno == ENOMSG)
-		size = receive_returned(receive);
+		size = receive_returned(receive, deadline != &ipcu_no_wait);
 	if (size >= 0 || errno != ENOMSG || deadline == &ipcu_no_wait)
 		return size;
 	return receive_asleep(receive, deadline);

@@ -71,7 +71,7 @@ unsigned ipcu_returned_find(const struct ipc_perm *perm, bool all, int ids[IPCU_
 uint64_t ipcu_returned_count(const struct ipc_perm *perm, uint64_t *bytes)
 {
 	int ids[IPCU_RETURNED_MAX];
-	unsigned count = ipcu_returned_find(perm, false, ids);
+	unsigned count = ipcu_returned_find(perm, true, ids);
 	uint64_t messages = 0;
 
 	*bytes = 0;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "name.h"
 #include "queue.h"
 #include "returned.h"
 #include "tap.h"
@@ -228,6 +229,37 @@ static void over_the_limit(void)
 	done_with(queue, "returned-limit");
 }
 
+/*
+ * A queue of a different program has the first key while messages return, and is removed: a receiver that has looked before
+ * finds them all the same.
+ */
+static void first_key_used(void)
+{
+	struct timespec deadline = ipcu_deadline_in(LONG_ENOUGH);
+	struct ipcu_message message = { 0 };
+	ipcu_queue *queue = open_mode("returned-first", 0600);
+	char derived[32];
+	long count = fill(queue);
+	int first;
+
+	snprintf(derived, sizeof(derived), ":returned:%08x",
+		 (unsigned)PERM_KEY(queue->object.perm));
+	first = msgget(ipcu_name_derive(geteuid(), derived, 0), IPC_CREAT | IPC_EXCL | 0600);
+	ok(first >= 0, "a different program has the first key");
+	receive(queue, &message, NULL);
+	fill(queue);
+	ipcu_queue_return_message(queue, 5, "five", 4);
+	is_number(stores(queue), 1, "a message returns to the second key");
+	msgctl(first, IPC_RMID, NULL);
+	is_number((long long)messages(queue), count + 1, "it counts after the first key is free");
+	while (ipcu_queue_receive(queue, &message, NULL, &deadline) == IPCU_OK)
+		if (message.type == 5)
+			break;
+	ok(message.type == 5, "... and is received");
+	ipcu_message_clear(&message);
+	done_with(queue, "returned-first");
+}
+
 /* ---- waking -------------------------------------------------------------- */
 
 /* Receivers emptied the queue and went to sleep between the refusal of a message and its storing. */
@@ -422,6 +454,7 @@ int main(void)
 	many();
 	too_big();
 	over_the_limit();
+	first_key_used();
 	wakes();
 	for (int i = 0; i < 4; i++)
 		wakes_a_type(i & 1, i & 2);
