@@ -135,7 +135,7 @@ completes_all() {
 	local shell=$1 file command verb
 	local -a verbs options
 	for file in "$IPC_BUILDDIR"/bin/ipc-*; do
-		[ -f "$file" ] && [ -x "$file" ] || continue
+		if [ ! -f "$file" ] || [ ! -x "$file" ]; then continue; fi
 		command=${file##*/}
 		mapfile -t options < <(options_in_help "$command")
 		mapfile -t verbs < <(verbs_in_help "$command")
