@@ -198,6 +198,14 @@ static bool was_denied(const struct view *view, int process)
 	       (is_beside(view, process, is_any) || any_was_killed(view));
 }
 
+/* ipc-rm --stale leaves a transient semaphore while a process holds it or waits for it. */
+static bool was_skipped(const struct view *view, int process)
+{
+	return has_status(view, process, 0) && strstr(view->scene->state->name, "transient") &&
+	       begins(&view->scene->commands[process], "rm --stale") &&
+	       is_beside(view, process, queues_for_lock_of);
+}
+
 static const struct row {
 	bool (*applies)(const struct view *view, int process);
 	enum difference difference;
@@ -213,6 +221,8 @@ static const struct row {
 	  "ipc-rm without -f refuses to remove an object that a different command uses" },
 	{ was_early, DIFFERS_WITHOUT_EFFECT,
 	  "an end of a pipe that does not wait gives up if the pipe exists and its peer does not" },
+	{ was_skipped, DIFFERS_WITHOUT_EFFECT,
+	  "ipc-rm --stale leaves a transient semaphore that a different command waits for" },
 	{ was_denied, DIFFERS_WITHOUT_EFFECT,
 	  "a user without permission is refused, whether the name exists already or not" },
 	{ was_refused, DIFFERS_WITHOUT_EFFECT,
