@@ -109,19 +109,22 @@ struct sample {
 #define RECEIVER_ADVICE \
 	"start the program that receives from it, or find out why it does not run; ipc-ls -a -o +USE shows the users of a queue"
 
-/* A message is one of at most as many as there may be bytes (msgsnd(2)). */
-static void look_at_room(struct doctor *doctor, const struct ipcu_info *info)
+/*
+ * A message is one of at most as many as there may be bytes (msgsnd(2)). What has returned to a second queue takes no room in
+ * this one.
+ */
+static void look_at_room(struct doctor *doctor, const struct sample *sample)
 {
 	char name[DOCTOR_NAME];
 
-	if (info->bytes * 100 < info->bytes_max * NEAR &&
-	    info->messages * 100 < info->bytes_max * NEAR)
+	if (sample->bytes * 100 < sample->bytes_max * NEAR &&
+	    sample->first * 100 < sample->bytes_max * NEAR)
 		return;
 	doctor_advise(
-		doctor, doctor_name(info, name), RECEIVER_ADVICE,
+		doctor, doctor_name(sample->info, name), RECEIVER_ADVICE,
 		"%llu messages with %llu bytes are in it, and it holds %llu (kernel.msgmnb, when it was made): senders will wait",
-		(unsigned long long)info->messages, (unsigned long long)info->bytes,
-		(unsigned long long)info->bytes_max);
+		(unsigned long long)sample->first, (unsigned long long)sample->bytes,
+		(unsigned long long)sample->bytes_max);
 }
 
 /* False if it is gone. */
@@ -140,7 +143,10 @@ static bool measure(struct sample *sample)
 	return true;
 }
 
-/* Times have whole seconds: where one was received in this one, the next would not be noticed. */
+/*
+ * The queues that programs use: the second queue of one, for messages that return, has no senders that wait. Times have whole
+ * seconds: where one was received in this one, the next would not be noticed.
+ */
 static struct sample *start(struct doctor *doctor, size_t *count)
 {
 	struct sample *samples = calloc(doctor->object_count + 1, sizeof(*samples));
@@ -151,7 +157,7 @@ static struct sample *start(struct doctor *doctor, size_t *count)
 		const struct ipcu_info *info = &doctor->objects[i];
 		struct msqid_ds state;
 
-		if (info->kind != IPCU_KIND_QUEUE || info->gone ||
+		if (info->kind != IPCU_KIND_QUEUE || info->gone || info->internal ||
 		    ipcu_stat_queue(info->id, &state) < 0)
 			continue;
 		samples[(*count)++] = (struct sample){ .info = info,
@@ -189,7 +195,7 @@ enum ipcu_result doctor_queues(struct doctor *doctor)
 	if (!samples)
 		return ipcu_fail_call("malloc", ENOMEM, "cannot watch queues");
 	for (size_t i = 0; i < count; i++)
-		look_at_room(doctor, samples[i].info);
+		look_at_room(doctor, &samples[i]);
 	for (int round = 0; round < SAMPLES && count && doctor->interval; round++) {
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 		for (size_t i = 0; i < count; i++)

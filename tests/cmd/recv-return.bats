@@ -101,6 +101,23 @@ pipe_is_full() {
 	all_there q1 50000
 }
 
+fill_second() {
+	return_some q1
+	ipcs -q | awk '$4 == 611 && $5 > 14000 { found = 1 } END { exit !found }'
+}
+
+@test "ipc-doctor gives no advice about a full second queue" {
+	local sender advice
+	keep_full q1 50000
+	until_true fill_second
+	kill -KILL $sender
+	finish $sender 137
+	advice=$(ipc-doctor --interval=0 || true)
+	[[ $advice == *"q1: "*"senders will wait"* ]]
+	[[ $advice != *"key:"*"senders will wait"* ]]
+	ipc-rm q1
+}
+
 @test "what returned to a queue that other programs removed with its registry is not received" {
 	local sender
 	keep_full q1 50000
