@@ -276,6 +276,25 @@ static enum ipcu_result lock_alone(struct ipcu_registry *registry, const struct 
 	return IPCU_NOT_NOW;
 }
 
+/*
+ * Create the registry with its lock held, so that a process that cannot take the lock leaves no empty registry. Return
+ * IPCU_NOT_NOW if there is a registry by now.
+ */
+static enum ipcu_result create_locked(struct ipcu_registry *registry, const struct timespec *last)
+{
+	enum ipcu_result result = lock_alone(registry, last);
+
+	if (result != IPCU_OK)
+		return result;
+	result = create(registry->owner);
+	if (result == IPCU_OK)
+		ipcu_registry_give(registry->lock);
+	else
+		semctl(registry->lock, 0, IPC_RMID);
+	registry->lock = -1;
+	return result == IPCU_OK ? IPCU_NOT_NOW : result;
+}
+
 static enum ipcu_result open_once(struct ipcu_registry *registry, enum absent absent, bool damaged,
 				  const struct timespec *last)
 {
@@ -291,8 +310,7 @@ static enum ipcu_result open_once(struct ipcu_registry *registry, enum absent ab
 			return ipcu_fail(IPCU_NOT_FOUND, "no such object");
 		if (absent == ABSENT_LOCK)
 			return lock_alone(registry, last);
-		result = create(registry->owner);
-		return result == IPCU_OK ? IPCU_NOT_NOW : result;
+		return create_locked(registry, last);
 	}
 	result = attach(registry, true, damaged);
 	if (result != IPCU_OK)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,6 +144,28 @@ static void trap(void)
 	ipcu_registry_close(&registry);
 }
 
+/* While a different process has the lock of a registry that does not exist, no registry is created. */
+static void locked_out(void)
+{
+	struct ipcu_registry registry, other;
+	struct shm_info info;
+	int status;
+	pid_t child;
+
+	is_result(ipcu_registry_open_any(&registry, geteuid()), IPCU_OK, "the lock alone");
+	child = fork();
+	if (child == 0)
+		_exit(ipcu_registry_open_until(&other, geteuid(), true, &ipcu_registry_no_wait));
+	waitpid(child, &status, 0);
+	is_number(WEXITSTATUS(status), IPCU_SYSTEM, "a process that does not wait has no registry");
+	ok(shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info) >= 0 && info.used_ids == 0,
+	   "and leaves none");
+	ipcu_registry_unlock_close(&registry);
+	is_result(ipcu_registry_open_locked(&registry, geteuid(), true), IPCU_OK,
+		  "then it is created");
+	ipcu_registry_unlock_close(&registry);
+}
+
 int main(void)
 {
 	struct ipcu_registry registry;
@@ -168,5 +191,6 @@ int main(void)
 	is_number(count(&registry), 0, "all dropped: none is left");
 	ipcu_registry_unlock_close(&registry);
 	trap();
+	locked_out();
 	return done();
 }
