@@ -127,6 +127,7 @@ struct details {
 	int id;		   /* of the last one */
 	uint64_t messages; /* that are removed with it */
 	bool unknown;	   /* it could not be listed */
+	bool no_memory;	   /* ... or its processes */
 };
 
 static enum ipcu_result add_details(const struct ipcu_info *info, void *context)
@@ -139,8 +140,8 @@ static enum ipcu_result add_details(const struct ipcu_info *info, void *context)
 		return IPCU_OK;
 	if (!options->users)
 		options->users = cli_users_new();
-	if (options->users)
-		cli_users_of(options->users, info, &uses);
+	if (!options->users || !cli_users_of(options->users, info, &uses))
+		details->no_memory = true;
 	fputs(details->objects++ ? "; " : "", details->out);
 	cli_print_details(details->out, info, &uses);
 	details->id = info->id;
@@ -158,11 +159,13 @@ static struct details describe(struct options *options, const char *name)
 	enum ipcu_result result;
 
 	details.out = open_memstream(&details.text, &details.size);
+	details.no_memory = !details.out;
 	if (!details.out)
 		return details;
 	result = ipcu_list_one(name, add_details, &details);
 	details.unknown = result != IPCU_OK && result != IPCU_NOT_FOUND;
-	fclose(details.out);
+	details.no_memory |= fclose(details.out) != 0;
+	details.no_memory |= result == IPCU_LIMIT;
 	ipcu_error_restore(&error);
 	return details;
 }
@@ -279,7 +282,11 @@ static int remove_one(struct options *options, const char *name, struct details 
 		return ask_and_remove(options, name, agreed);
 	if (options->dry_run || options->common.verbose)
 		details = describe(options, name);
-	status = remove_described(options, name, &details);
+	if (details.no_memory)
+		status = cli_status(&options->common, name,
+				    ipcu_fail_call("malloc", ENOMEM, "cannot describe it"));
+	else
+		status = remove_described(options, name, &details);
 	free(details.text);
 	return status;
 }
