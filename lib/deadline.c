@@ -207,14 +207,14 @@ enum ipcu_result ipcu_alarm_start(struct ipcu_alarm *alarm, const struct timespe
 	return IPCU_OK;
 }
 
-void ipcu_alarm_ring(struct ipcu_alarm *alarm)
+bool ipcu_alarm_ring(struct ipcu_alarm *alarm)
 {
 	struct itimerspec now = { { 0, AGAIN_NANOSECONDS }, { 0, 1 } };
 
-	if (alarm->ringer)
-		ipcu_ringer_ring(alarm->ringer);
-	else
-		timer_settime(alarm->timer, 0, &now, NULL);
+	if (!alarm->ringer)
+		return timer_settime(alarm->timer, 0, &now, NULL) == 0;
+	ipcu_ringer_ring(alarm->ringer);
+	return true;
 }
 
 void ipcu_alarm_release(struct ipcu_alarm *alarm)

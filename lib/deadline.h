@@ -43,9 +43,9 @@ void ipcu_alarm_stop(struct ipcu_alarm *alarm);
 
 /*
  * For a different thread than the one that started ALARM: let it go off now, and release it after its thread has ended. A
- * timer needs no room in the queue of signals, which may be full by then.
+ * timer needs no room in the queue of signals, which may be full by then. False: it cannot be set.
  */
-void ipcu_alarm_ring(struct ipcu_alarm *alarm);
+bool ipcu_alarm_ring(struct ipcu_alarm *alarm);
 void ipcu_alarm_release(struct ipcu_alarm *alarm);
 
 /* ---- alarm-thread.c: a thread that does what the timer does ------------------------ */

@@ -11,10 +11,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "error.h"
 #include "queue.h"
 #include "returned.h"
+
+#define WAKE_ATTEMPTS 5000 /* of a millisecond, for room that one message needs */
 
 struct ipcu_kept {
 	struct ipcu_kept *next;
@@ -292,6 +295,25 @@ enum ipcu_result ipcu_queue_put_back(ipcu_queue *queue, const struct timespec *d
 	return IPCU_OK;
 }
 
+/* QUEUE was not empty when a message returned to it, so it woke no receiver; this handle may have emptied it since. */
+static void wake_receivers(ipcu_queue *queue)
+{
+	struct timespec pause = { 0, 1000000 };
+	int ids[IPCU_RETURNED_MAX], errnum;
+	unsigned count = ipcu_returned_find(&queue->object.perm, ids);
+
+	for (unsigned i = 0; i < count && !has_messages(queue->object.id); i++) {
+		struct ipcu_kept *kept = give_back(queue, take_out(ids[i]), &errnum);
+
+		/* All queues were filled in this instant. */
+		for (int attempt = 0; kept && attempt < WAKE_ATTEMPTS; attempt++) {
+			nanosleep(&pause, NULL);
+			kept = give_back(queue, kept, &errnum);
+		}
+		free(kept);
+	}
+}
+
 void ipcu_kept_close(ipcu_queue *queue)
 {
 	struct ipcu_kept *kept;
@@ -299,5 +321,7 @@ void ipcu_kept_close(ipcu_queue *queue)
 
 	while ((kept = take_first(queue)))
 		free(give_back(queue, kept, &errnum));
+	if (atomic_load(&queue->receives))
+		wake_receivers(queue);
 	pthread_mutex_destroy(&queue->kept_lock);
 }

@@ -127,6 +127,17 @@ static enum ipcu_result start(struct watch *watch)
 		     : IPCU_OK;
 }
 
+/* Without the alarm: again and again, for the first signal may come just before the thread is in the call. */
+static void signal_until_done(struct probe *one)
+{
+	struct timespec pause = { 0, 100000 };
+
+	while (!atomic_load(&one->done)) {
+		pthread_kill(one->thread, ipcu_signal());
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void stop(struct watch *watch)
 {
 	struct timespec pause = { 0, 100000 };
@@ -139,8 +150,8 @@ static void stop(struct watch *watch)
 			continue;
 		while (!atomic_load(&one->ready) && !atomic_load(&one->done))
 			nanosleep(&pause, NULL);
-		if (!atomic_load(&one->done))
-			ipcu_alarm_ring(&one->alarm);
+		if (!atomic_load(&one->done) && !ipcu_alarm_ring(&one->alarm))
+			signal_until_done(one);
 		pthread_join(one->thread, NULL);
 		ipcu_alarm_release(&one->alarm);
 	}
@@ -281,18 +292,24 @@ static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, lo
 }
 
 /*
- * While messages of other types fill a queue, one that returns wakes no receiver of certain types. So such a wait is over
- * after a while: *UNTIL. Return true if a wait that ended with RESULT is to be continued after a look.
+ * The next moment to look at what has returned: never for any message if none has returned to any queue. Otherwise the wait is over
+ * after a while: *UNTIL.
  */
-static const struct timespec *next_look(long wanted, const struct timespec *deadline,
-					struct timespec *until)
+static const struct timespec *next_look(ipcu_queue *const *queues, size_t count, long wanted,
+					const struct timespec *deadline, struct timespec *until)
 {
-	if (wanted == 0)
+	int ids[IPCU_RETURNED_MAX];
+	bool looks = wanted != 0;
+
+	for (size_t i = 0; i < count && !looks; i++)
+		looks = ipcu_returned_find(&queues[i]->object.perm, ids) > 0;
+	if (!looks)
 		return deadline;
 	*until = ipcu_deadline_in(IPCU_RETURNED_LOOK);
 	return ipcu_deadline_earlier(deadline, until);
 }
 
+/* Return true if a wait that ended with RESULT is to be continued after a look. */
 static bool look_again(enum ipcu_result result, bool last)
 {
 	return result == IPCU_NOT_NOW && ipcu_last_error()->errnum == ETIMEDOUT && !last;
@@ -346,7 +363,7 @@ enum ipcu_result ipcu_queue_receive_any(ipcu_queue *const *queues, size_t count,
 		result = sweep(queues, count, which, message, select);
 		if (result != IPCU_NOT_NOW || deadline == &ipcu_no_wait)
 			return result;
-		until = next_look(wanted, deadline, &look);
+		until = next_look(queues, count, wanted, deadline, &look);
 		result = wait_for_one(queues, count, wanted, flags, until, which, &taken);
 		if (look_again(result, until == deadline))
 			continue;
@@ -411,7 +428,7 @@ static enum ipcu_result look(ipcu_queue *queue, const struct ipcu_select *select
 	result = look_at(queue, queue->object.id, wanted, flags);
 	if (result != IPCU_NOT_NOW)
 		return result;
-	count = ipcu_returned_find(&queue->object.perm, true, ids);
+	count = ipcu_returned_find(&queue->object.perm, ids);
 	while (count > 0)
 		if (look_at(queue, ids[--count], wanted, flags) == IPCU_OK)
 			return IPCU_OK;
@@ -451,7 +468,7 @@ enum ipcu_result ipcu_queue_wait_any(ipcu_queue *const *queues, size_t count, si
 		result = look_at_all(queues, count, which, select, wanted, flags);
 		if (result != IPCU_NOT_NOW)
 			return result;
-		until = next_look(wanted, deadline, &storage);
+		until = next_look(queues, count, wanted, deadline, &storage);
 		result = wait_for_one(queues, count, wanted, flags, until, which, &taken);
 	} while (look_again(result, until == deadline));
 	if (result == IPCU_OK && taken)

@@ -15,7 +15,6 @@ struct ipcu_queue {
 	size_t bytes_max;	   /* of the whole queue, when it was opened */
 	_Atomic unsigned turn;	   /* which of several queues is asked first */
 	_Atomic unsigned receives; /* how many were begun */
-	_Atomic bool searched;	   /* for returned messages, on each of their keys */
 	pthread_mutex_t kept_lock;
 	struct ipcu_kept *kept;		  /* the oldest of the messages that this handle keeps */
 	_Atomic size_t kept_count;	  /* 0 is known without the lock */
@@ -77,7 +76,10 @@ ssize_t ipcu_kept_take(ipcu_queue *queue, const struct ipcu_select *select, char
 /* Copy the one at INDEX; -1 with ENOMSG: there are not so many, and *INDEX is that of the queue itself. */
 ssize_t ipcu_kept_peek(ipcu_queue *queue, size_t *index, char *body, size_t capacity, long *type);
 
-/* Put back what the queue takes without waiting, and free the rest. */
+/*
+ * Put back what the queue takes without waiting, and free the rest. If QUEUE is empty, move a message to it that has
+ * returned: its receivers may sleep.
+ */
 void ipcu_kept_close(ipcu_queue *queue);
 
 /* msgsnd(2) until DEADLINE; 0 or an errno: ETIMEDOUT, EINTR (a signal of the caller's); -1: the last error says why. */

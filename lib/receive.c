@@ -93,19 +93,16 @@ struct receive {
 	size_t capacity;
 	long type;
 	int flags;
+	bool looks; /* from time to time, at what has returned */
 };
 
-/*
- * As msgrcv(2) without waiting, from what has returned to the queue. With LAST this look is the last one before the receiver
- * sleeps, so it takes in every key: a free key does not end the search.
- */
-static ssize_t receive_returned(const struct receive *receive, bool last)
+/* As msgrcv(2) without waiting, from what has returned to the queue. */
+static ssize_t receive_returned(struct receive *receive)
 {
 	int ids[IPCU_RETURNED_MAX];
-	ipcu_queue *queue = receive->queue;
-	bool all = !atomic_exchange(&queue->searched, true) || last;
-	unsigned count = ipcu_returned_find(&queue->object.perm, all, ids);
+	unsigned count = ipcu_returned_find(&receive->queue->object.perm, ids);
 
+	receive->looks = count || receive->type;
 	for (unsigned i = 0; i < count; i++) {
 		ssize_t size = msgrcv(ids[i], receive->message, receive->capacity, receive->type,
 				      receive->flags | IPC_NOWAIT);
@@ -117,16 +114,12 @@ static ssize_t receive_returned(const struct receive *receive, bool last)
 	return -1;
 }
 
-/*
- * Sleep until DEADLINE for a message of the queue. While messages of other types fill it, one that returns wakes no receiver:
- * look for such a one from time to time.
- */
-static ssize_t receive_asleep(const struct receive *receive, const struct timespec *deadline)
+/* Sleep until DEADLINE for a message of the queue, and look at what has returned to it once a second where that is needed. */
+static ssize_t receive_asleep(struct receive *receive, const struct timespec *deadline)
 {
 	for (;;) {
 		struct timespec look = ipcu_deadline_in(IPCU_RETURNED_LOOK);
-		bool last =
-			receive->type == 0 || (deadline && ipcu_deadline_before(deadline, &look));
+		bool last = !receive->looks || (deadline && ipcu_deadline_before(deadline, &look));
 		ssize_t size = receive_until(receive->queue->object.id, receive->message,
 					     receive->capacity, receive->type, receive->flags,
 					     last ? deadline : &look);
@@ -137,26 +130,26 @@ static ssize_t receive_asleep(const struct receive *receive, const struct timesp
 				      receive->capacity, receive->type, receive->flags);
 		if (size >= 0 || errno != ETIMEDOUT || last)
 			return size;
-		size = receive_returned(receive, true);
+		size = receive_returned(receive);
 		if (size >= 0 || errno != ENOMSG)
 			return size;
 	}
 }
 
 /* msgrcv until the deadline, from the queue or from what has returned to it. */
-static ssize_t receive_message(const struct receive *receive, const struct timespec *deadline)
+static ssize_t receive_message(struct receive *receive, const struct timespec *deadline)
 {
 	ipcu_queue *queue = receive->queue;
 	ssize_t size = -1;
 
 	errno = ENOMSG;
 	if (atomic_fetch_add(&queue->receives, 1) % TURN == 0)
-		size = receive_returned(receive, false);
+		size = receive_returned(receive);
 	if (size < 0 && errno == ENOMSG)
 		size = msgrcv(queue->object.id, receive->message, receive->capacity, receive->type,
 			      receive->flags | IPC_NOWAIT);
 	if (size < 0 && errno == ENOMSG)
-		size = receive_returned(receive, deadline != &ipcu_no_wait);
+		size = receive_returned(receive);
 	if (size >= 0 || errno != ENOMSG || deadline == &ipcu_no_wait)
 		return size;
 	return receive_asleep(receive, deadline);
@@ -290,7 +283,7 @@ static ssize_t copy_or_returned(const struct ipcu_object *queue, size_t index, v
 		if (size >= 0 || (errno != ENOMSG && id == queue->id) || errno == E2BIG)
 			return size;
 		if (next == 0)
-			count = ipcu_returned_find(&queue->perm, true, ids);
+			count = ipcu_returned_find(&queue->perm, ids);
 		if (ipcu_stat_queue(id, &state) == 0)
 			index -= index < state.msg_qnum ? index : state.msg_qnum;
 		errno = ENOMSG;

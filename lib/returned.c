@@ -5,10 +5,15 @@
  * for ever. So the message goes to a second queue, a queue of returned messages, of which a queue has none until one is
  * needed. Its key is derived from the key and the creator of the queue.
  *
- * Receivers look there when their queue has nothing for them, and at every 64th message. None sleeps while a message is
- * stored: a queue is full while its messages return to the second one. If all of them have been received by the time the
- * message is stored, its returner moves it to the queue, which wakes a receiver (kept.c). A receiver that waits for messages
- * of a certain type may sleep although the queue is full; it looks once a second.
+ * Receivers look there when their queue has nothing for them, and at every 64th message. They also look once a second
+ * while they sleep if a message has ever returned to the queue, or if they wait for messages of a certain type, which
+ * cannot come while others fill the queue. A receiver sleeps without that only if there was no such queue when it looked. A
+ * message that returns later wakes it: the queue is full then, or, if it has been emptied by the time the message is stored,
+ * the returner moves the message to the queue (kept.c). If it was emptied after that, the receivers that emptied it
+ * move the message, at the latest when they close the queue.
+ *
+ * A different program may use any of the keys. So all keys of a search are looked at; a free one does not end it. The search
+ * is over a few keys if there is nothing on them: no message returns to later ones before there is a queue on one of these.
  *
  * Only the creator of the queue, or root, can create such a queue, so no other user's is mistaken for one. Its mode has two
  * bits that mean nothing to the kernel, and otherwise grants what the queue grants. It stays until the queue is removed: a
@@ -23,6 +28,7 @@
 #include "name.h"
 #include "returned.h"
 
+#define FIRST 4	  /* of the keys; there is a queue on one of them if there is any */
 #define SHARE 4	  /* so many receivers who cannot create a queue can return what they have taken */
 #define MARK 0011 /* of 0111, which the kernel stores and does not use */
 
@@ -31,12 +37,23 @@ bool ipcu_returned_is(const struct ipc_perm *perm)
 	return (perm->mode & 0111) == MARK && PERM_KEY(*perm) != IPC_PRIVATE;
 }
 
-static key_t key_of(const struct ipc_perm *queue, unsigned number)
-{
+/* What the keys of the queues of returned messages are derived from, besides their number. */
+struct source {
+	uid_t creator;
 	char name[32];
+};
 
-	snprintf(name, sizeof(name), ":returned:%08x", (unsigned)PERM_KEY(*queue));
-	return ipcu_name_derive(queue->cuid, name, number);
+static struct source source_of(const struct ipc_perm *queue)
+{
+	struct source source = { .creator = queue->cuid };
+
+	snprintf(source.name, sizeof(source.name), ":returned:%08x", (unsigned)PERM_KEY(*queue));
+	return source;
+}
+
+static key_t key_of(const struct source *source, unsigned number)
+{
+	return ipcu_name_derive(source->creator, source->name, number);
 }
 
 static bool belongs(const struct ipc_perm *perm, const struct ipc_perm *queue)
@@ -52,16 +69,18 @@ static bool can_have(const struct ipc_perm *queue)
 
 /* ---- finding ------------------------------------------------------------- */
 
-unsigned ipcu_returned_find(const struct ipc_perm *perm, bool all, int ids[IPCU_RETURNED_MAX])
+unsigned ipcu_returned_find(const struct ipc_perm *perm, int ids[IPCU_RETURNED_MAX])
 {
+	struct source source;
 	unsigned count = 0;
 
-	for (unsigned i = 0; can_have(perm) && i < IPCU_RETURNED_MAX; i++) {
-		int id = ipcu_family_get(IPCU_FAMILY_QUEUE, key_of(perm, i));
+	if (!can_have(perm))
+		return 0;
+	source = source_of(perm);
+	for (unsigned i = 0; i < (count ? IPCU_RETURNED_MAX : FIRST); i++) {
+		int id = ipcu_family_get(IPCU_FAMILY_QUEUE, key_of(&source, i));
 		struct msqid_ds state;
 
-		if (id < 0 && !all)
-			break;
 		if (id >= 0 && ipcu_stat_queue(id, &state) == 0 && belongs(&state.msg_perm, perm))
 			ids[count++] = id;
 	}
@@ -71,7 +90,7 @@ unsigned ipcu_returned_find(const struct ipc_perm *perm, bool all, int ids[IPCU_
 uint64_t ipcu_returned_count(const struct ipc_perm *perm, uint64_t *bytes)
 {
 	int ids[IPCU_RETURNED_MAX];
-	unsigned count = ipcu_returned_find(perm, true, ids);
+	unsigned count = ipcu_returned_find(perm, ids);
 	uint64_t messages = 0;
 
 	*bytes = 0;
@@ -98,7 +117,7 @@ bool ipcu_returned_is_orphan(int id)
 
 		if (msgctl(slot, MSG_STAT_ANY, &state) < 0)
 			continue;
-		count = ipcu_returned_find(&state.msg_perm, true, ids);
+		count = ipcu_returned_find(&state.msg_perm, ids);
 		while (count > 0)
 			if (ids[--count] == id)
 				return false;
@@ -125,7 +144,8 @@ static bool follow(int id, struct msqid_ds *state, const struct ipc_perm *queue)
 /* The queue on the key with NUMBER, which may be used to store, or -1 with errno: ENOENT, there is none. */
 static int use(const struct ipc_perm *queue, unsigned number)
 {
-	int id = ipcu_family_get(IPCU_FAMILY_QUEUE, key_of(queue, number));
+	struct source source = source_of(queue);
+	int id = ipcu_family_get(IPCU_FAMILY_QUEUE, key_of(&source, number));
 	struct msqid_ds state;
 
 	if (id < 0)
@@ -145,12 +165,13 @@ static bool may_create(const struct ipc_perm *queue)
 /* Create it. -1: not this user's to create, or no room for one. */
 static int create(const struct ipc_perm *queue, unsigned number)
 {
+	struct source source = source_of(queue);
 	struct msqid_ds state;
 	int id;
 
 	if (!may_create(queue))
 		return -1;
-	id = msgget(key_of(queue, number), IPC_CREAT | IPC_EXCL | MARK | 0600);
+	id = msgget(key_of(&source, number), IPC_CREAT | IPC_EXCL | MARK | 0600);
 	if (id < 0 || (ipcu_stat_queue(id, &state) == 0 && follow(id, &state, queue)))
 		return id;
 	msgctl(id, IPC_RMID, NULL);
@@ -186,9 +207,9 @@ static bool too_small(int id, size_t size)
 int ipcu_returned_store(int id, const void *message, size_t size, int *stored)
 {
 	struct msqid_ds state;
-	bool end = false;
+	bool end = false, found = false;
 
-	for (unsigned i = 0; !end && i < IPCU_RETURNED_MAX; i++) {
+	for (unsigned i = 0; !end && i < (found ? IPCU_RETURNED_MAX : FIRST); i++) {
 		if (ipcu_stat_queue(id, &state) < 0)
 			return EIDRM;
 		if (!can_have(&state.msg_perm))
@@ -196,6 +217,7 @@ int ipcu_returned_store(int id, const void *message, size_t size, int *stored)
 		*stored = use_or_create(id, &state.msg_perm, i, &end);
 		if (*stored < 0)
 			continue;
+		found = true;
 		if (msgsnd(*stored, message, size, IPC_NOWAIT) == 0)
 			return 0;
 		end = too_small(*stored, size);
@@ -212,7 +234,7 @@ size_t ipcu_returned_room(const struct ipc_perm *perm)
 		return 0;
 	if (may_create(perm))
 		return SIZE_MAX;
-	return ipcu_returned_find(perm, false, ids) && ipcu_stat_queue(ids[0], &state) == 0
+	return ipcu_returned_find(perm, ids) && ipcu_stat_queue(ids[0], &state) == 0
 		       ? state.msg_qbytes / SHARE
 		       : 0;
 }
@@ -222,7 +244,7 @@ size_t ipcu_returned_room(const struct ipc_perm *perm)
 void ipcu_returned_discard(const struct ipc_perm *perm)
 {
 	int ids[IPCU_RETURNED_MAX];
-	unsigned count = ipcu_returned_find(perm, true, ids);
+	unsigned count = ipcu_returned_find(perm, ids);
 
 	while (count > 0)
 		msgctl(ids[--count], IPC_RMID, NULL);

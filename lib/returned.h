@@ -17,12 +17,8 @@
 /* Return true if PERM is that of a queue of returned messages. */
 bool ipcu_returned_is(const struct ipc_perm *perm);
 
-/*
- * The identifiers of the queues of returned messages of the queue with PERM, and how many there are. They are on keys in a
- * fixed order. With ALL look at each key; otherwise stop at the first one that is free, which is so after a different
- * program has used a key and left it.
- */
-unsigned ipcu_returned_find(const struct ipc_perm *perm, bool all, int ids[IPCU_RETURNED_MAX]);
+/* The identifiers of the queues of returned messages of the queue with PERM, and how many there are: usually none. */
+unsigned ipcu_returned_find(const struct ipc_perm *perm, int ids[IPCU_RETURNED_MAX]);
 
 /*
  * Store what msgsnd(2) takes for queue ID, which is full, in a queue of returned messages: one that *STORED is then the

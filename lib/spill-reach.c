@@ -80,7 +80,7 @@ static bool is_queued(int queue, const uint64_t nonce[2])
 		return true;
 	if (ipcu_stat_queue(queue, &state) < 0)
 		return errno != EINVAL && errno != EIDRM;
-	count = ipcu_returned_find(&state.msg_perm, true, ids);
+	count = ipcu_returned_find(&state.msg_perm, ids);
 	for (unsigned i = 0; i < count; i++)
 		if (holds(ids[i], nonce))
 			return true;
@@ -129,7 +129,7 @@ static bool receiver_may_attach(int id, const struct msqid_ds *queue, const stru
 static time_t last_receive(const struct msqid_ds *queue)
 {
 	int ids[IPCU_RETURNED_MAX];
-	unsigned count = ipcu_returned_find(&queue->msg_perm, true, ids);
+	unsigned count = ipcu_returned_find(&queue->msg_perm, ids);
 	time_t last = queue->msg_rtime;
 
 	while (count > 0) {
@@ -145,7 +145,7 @@ static time_t last_receive(const struct msqid_ds *queue)
 static bool may_attach(int id, const struct msqid_ds *queue, const struct shmid_ds *body)
 {
 	int ids[IPCU_RETURNED_MAX];
-	unsigned count = ipcu_returned_find(&queue->msg_perm, true, ids);
+	unsigned count = ipcu_returned_find(&queue->msg_perm, ids);
 
 	while (count > 0) {
 		struct msqid_ds returned;

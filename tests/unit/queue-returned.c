@@ -91,7 +91,7 @@ static unsigned stores(ipcu_queue *queue)
 {
 	int ids[IPCU_RETURNED_MAX];
 
-	return ipcu_returned_find(&queue->object.perm, true, ids);
+	return ipcu_returned_find(&queue->object.perm, ids);
 }
 
 static uint64_t messages(ipcu_queue *queue)
@@ -318,6 +318,64 @@ static void wakes_a_type(bool several, bool forever)
 	done_with(queues[1], "returned-other");
 }
 
+/* The queue was not empty when the message was stored, and was emptied after that: its receivers look, or are woken. */
+static void looks_asleep(bool several)
+{
+	ipcu_queue *queues[] = { open_mode("returned-asleep", 0600),
+				 open_mode("returned-other", 0600) };
+	struct timespec deadline = ipcu_deadline_in(LONG_ENOUGH);
+	struct ipcu_message message = { 0 };
+	struct {
+		long type;
+		char body[4];
+	} stored = { 5, "five" };
+	int ids[IPCU_RETURNED_MAX], status;
+	size_t which;
+	pid_t receiver;
+
+	fill(queues[0]);
+	ipcu_queue_return_message(queues[0], 5, "five", 4);
+	while (receive(queues[0], &message, NULL) == IPCU_OK)
+		;
+	receiver = fork();
+	if (receiver == 0)
+		_exit((int)ipcu_queue_receive_any(queues, several ? 2 : 1, &which, &message, NULL,
+						  &deadline));
+	until_waited_for(queues[0]);
+	ok(ipcu_returned_find(&queues[0]->object.perm, ids) == 1 &&
+		   msgsnd(ids[0], &stored, sizeof(stored.body), IPC_NOWAIT) == 0,
+	   "a message is stored while a receiver sleeps");
+	waitpid(receiver, &status, 0);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == IPCU_OK, "it receives the message");
+	ipcu_message_clear(&message);
+	done_with(queues[0], "returned-asleep");
+	done_with(queues[1], "returned-other");
+}
+
+static void moves_at_close(void)
+{
+	static const struct ipcu_select of_type_1 = { IPCU_PICK_TYPE, 1 };
+	ipcu_queue *queue = open_mode("returned-close", 0600),
+		   *other = open_mode("returned-close", 0600);
+	struct ipcu_message message = { 0 };
+	struct msqid_ds state;
+
+	fill(queue);
+	ipcu_queue_return_message(queue, 5, "five", 4);
+	while (receive(other, &message, &of_type_1) == IPCU_OK)
+		;
+	ok(ipcu_stat_queue(queue->object.id, &state) == 0 && state.msg_qnum == 0,
+	   "a receiver has emptied the queue");
+	ipcu_message_clear(&message);
+	ipcu_queue_close(other);
+	ok(ipcu_stat_queue(queue->object.id, &state) == 0 && state.msg_qnum == 1,
+	   "when it closes the queue, the message moves there");
+	is_result(receive(queue, &message, &of_type_5), IPCU_OK, "... and is received");
+	is_number((long long)messages(queue), 0, "... once");
+	ipcu_message_clear(&message);
+	done_with(queue, "returned-close");
+}
+
 static void looks(void)
 {
 	ipcu_queue *queues[] = { open_mode("returned-look", 0600) };
@@ -337,7 +395,7 @@ static unsigned mode_of_store(ipcu_queue *queue)
 	int ids[IPCU_RETURNED_MAX];
 	struct msqid_ds state;
 
-	if (ipcu_returned_find(&queue->object.perm, true, ids) == 0 ||
+	if (ipcu_returned_find(&queue->object.perm, ids) == 0 ||
 	    ipcu_stat_queue(ids[0], &state) < 0)
 		return 0;
 	return state.msg_perm.mode & 0666;
@@ -458,6 +516,9 @@ int main(void)
 	wakes();
 	for (int i = 0; i < 4; i++)
 		wakes_a_type(i & 1, i & 2);
+	looks_asleep(false);
+	looks_asleep(true);
+	moves_at_close();
 	looks();
 	grants_no_more();
 	removed();
