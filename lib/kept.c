@@ -300,7 +300,9 @@ static void wake_receivers(ipcu_queue *queue)
 {
 	struct timespec pause = { 0, 1000000 };
 	int ids[IPCU_RETURNED_MAX], errnum;
-	unsigned count = ipcu_returned_find(&queue->object.perm, ids);
+	unsigned count = ipcu_returned_none(queue->returned_keys)
+				 ? 0
+				 : ipcu_returned_find(&queue->object.perm, ids);
 
 	for (unsigned i = 0; i < count && !has_messages(queue->object.id); i++) {
 		struct ipcu_kept *kept = give_back(queue, take_out(ids[i]), &errnum);

@@ -298,11 +298,10 @@ static enum ipcu_result wait_for_one(ipcu_queue *const *queues, size_t count, lo
 static const struct timespec *next_look(ipcu_queue *const *queues, size_t count, long wanted,
 					const struct timespec *deadline, struct timespec *until)
 {
-	int ids[IPCU_RETURNED_MAX];
 	bool looks = wanted != 0;
 
 	for (size_t i = 0; i < count && !looks; i++)
-		looks = ipcu_returned_find(&queues[i]->object.perm, ids) > 0;
+		looks = !ipcu_returned_none(queues[i]->returned_keys);
 	if (!looks)
 		return deadline;
 	*until = ipcu_deadline_in(IPCU_RETURNED_LOOK);

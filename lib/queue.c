@@ -98,6 +98,7 @@ enum ipcu_result ipcu_queue_open(ipcu_queue **out, const char *name, const struc
 	/* By key; another process may have created it in the same instant, and used it. */
 	if (queue->object.created && !queue->object.named && state.msg_stime == 0)
 		ipcu_returned_prepare(queue->object.id);
+	ipcu_returned_keys(&queue->object.perm, queue->returned_keys);
 	pthread_mutex_init(&queue->kept_lock, NULL);
 	*out = queue;
 	return IPCU_OK;

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "object.h"
+#include "returned.h"
 
 struct ipcu_queue {
 	struct ipcu_object object;
@@ -15,6 +16,8 @@ struct ipcu_queue {
 	size_t bytes_max;	   /* of the whole queue, when it was opened */
 	_Atomic unsigned turn;	   /* which of several queues is asked first */
 	_Atomic unsigned receives; /* how many were begun */
+	_Atomic bool was_empty;	   /* when a receive last tried */
+	key_t returned_keys[IPCU_RETURNED_FIRST];
 	pthread_mutex_t kept_lock;
 	struct ipcu_kept *kept;		  /* the oldest of the messages that this handle keeps */
 	_Atomic size_t kept_count;	  /* 0 is known without the lock */

@@ -17,6 +17,7 @@
 #include "spill.h"
 
 #define FIRST_CAPACITY 65536
+#define TRY 8 /* one of so many receives that would sleep tries first whether there is a message */
 #define TURN 64 /* at each so many receives, what has returned comes before what the queue has */
 
 enum ipcu_result ipcu_select_flags(const struct ipcu_select *select, long *type, int *flags)
@@ -99,8 +100,11 @@ struct receive {
 /* As msgrcv(2) without waiting, from what has returned to the queue. */
 static ssize_t receive_returned(struct receive *receive)
 {
+	ipcu_queue *queue = receive->queue;
 	int ids[IPCU_RETURNED_MAX];
-	unsigned count = ipcu_returned_find(&receive->queue->object.perm, ids);
+	unsigned count = ipcu_returned_none(queue->returned_keys)
+				 ? 0
+				 : ipcu_returned_find(&queue->object.perm, ids);
 
 	receive->looks = count || receive->type;
 	for (unsigned i = 0; i < count; i++) {
@@ -117,37 +121,51 @@ static ssize_t receive_returned(struct receive *receive)
 /* Sleep until DEADLINE for a message of the queue, and look at what has returned to it once a second where that is needed. */
 static ssize_t receive_asleep(struct receive *receive, const struct timespec *deadline)
 {
-	for (;;) {
-		struct timespec look = ipcu_deadline_in(IPCU_RETURNED_LOOK);
-		bool last = !receive->looks || (deadline && ipcu_deadline_before(deadline, &look));
-		ssize_t size = receive_until(receive->queue->object.id, receive->message,
-					     receive->capacity, receive->type, receive->flags,
-					     last ? deadline : &look);
+	ssize_t size;
 
-		/* Without a timer, sleep until a message of the queue comes. */
+	while (receive->looks) {
+		struct timespec look = ipcu_deadline_in(IPCU_RETURNED_LOOK);
+
+		if (deadline && ipcu_deadline_before(deadline, &look))
+			break;
+		size = receive_until(receive->queue->object.id, receive->message, receive->capacity,
+				     receive->type, receive->flags, &look);
 		if (size < 0 && errno == IPCU_REPORTED && !deadline)
-			return msgrcv(receive->queue->object.id, receive->message,
-				      receive->capacity, receive->type, receive->flags);
-		if (size >= 0 || errno != ETIMEDOUT || last)
+			break; /* without a timer, sleep until a message of the queue comes */
+		if (size >= 0 || errno != ETIMEDOUT)
 			return size;
 		size = receive_returned(receive);
 		if (size >= 0 || errno != ENOMSG)
 			return size;
 	}
+	return receive_until(receive->queue->object.id, receive->message, receive->capacity,
+			     receive->type, receive->flags, deadline);
+}
+
+/*
+ * Whether a receive without a deadline does not try first, since one before it found nothing: then the queue is probably empty,
+ * as that of a server between two requests, and the try would be one more call.
+ */
+static bool skips_try(ipcu_queue *queue, unsigned turn, const struct timespec *deadline)
+{
+	return !deadline && turn % TRY != 0 && atomic_load(&queue->was_empty);
 }
 
 /* msgrcv until the deadline, from the queue or from what has returned to it. */
 static ssize_t receive_message(struct receive *receive, const struct timespec *deadline)
 {
 	ipcu_queue *queue = receive->queue;
+	unsigned turn = atomic_fetch_add(&queue->receives, 1);
 	ssize_t size = -1;
 
 	errno = ENOMSG;
-	if (atomic_fetch_add(&queue->receives, 1) % TURN == 0)
+	if (turn % TURN == 0)
 		size = receive_returned(receive);
-	if (size < 0 && errno == ENOMSG)
+	if (size < 0 && errno == ENOMSG && !skips_try(queue, turn, deadline)) {
 		size = msgrcv(queue->object.id, receive->message, receive->capacity, receive->type,
 			      receive->flags | IPC_NOWAIT);
+		atomic_store(&queue->was_empty, size < 0 && errno == ENOMSG);
+	}
 	if (size < 0 && errno == ENOMSG)
 		size = receive_returned(receive);
 	if (size >= 0 || errno != ENOMSG || deadline == &ipcu_no_wait)

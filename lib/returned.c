@@ -28,7 +28,6 @@
 #include "name.h"
 #include "returned.h"
 
-#define FIRST 4	  /* of the keys; there is a queue on one of them if there is any */
 #define SHARE 4	  /* so many receivers who cannot create a queue can return what they have taken */
 #define MARK 0011 /* of 0111, which the kernel stores and does not use */
 
@@ -77,7 +76,7 @@ unsigned ipcu_returned_find(const struct ipc_perm *perm, int ids[IPCU_RETURNED_M
 	if (!can_have(perm))
 		return 0;
 	source = source_of(perm);
-	for (unsigned i = 0; i < (count ? IPCU_RETURNED_MAX : FIRST); i++) {
+	for (unsigned i = 0; i < (count ? IPCU_RETURNED_MAX : IPCU_RETURNED_FIRST); i++) {
 		int id = ipcu_family_get(IPCU_FAMILY_QUEUE, key_of(&source, i));
 		struct msqid_ds state;
 
@@ -85,6 +84,22 @@ unsigned ipcu_returned_find(const struct ipc_perm *perm, int ids[IPCU_RETURNED_M
 			ids[count++] = id;
 	}
 	return count;
+}
+
+void ipcu_returned_keys(const struct ipc_perm *perm, key_t keys[IPCU_RETURNED_FIRST])
+{
+	struct source source = source_of(perm);
+
+	for (unsigned i = 0; i < IPCU_RETURNED_FIRST; i++)
+		keys[i] = can_have(perm) ? key_of(&source, i) : IPC_PRIVATE;
+}
+
+bool ipcu_returned_none(const key_t keys[IPCU_RETURNED_FIRST])
+{
+	for (unsigned i = 0; i < IPCU_RETURNED_FIRST; i++)
+		if (ipcu_family_get(IPCU_FAMILY_QUEUE, keys[i]) >= 0)
+			return false;
+	return true;
 }
 
 uint64_t ipcu_returned_count(const struct ipc_perm *perm, uint64_t *bytes)
@@ -209,7 +224,7 @@ int ipcu_returned_store(int id, const void *message, size_t size, int *stored)
 	struct msqid_ds state;
 	bool end = false, found = false;
 
-	for (unsigned i = 0; !end && i < (found ? IPCU_RETURNED_MAX : FIRST); i++) {
+	for (unsigned i = 0; !end && i < (found ? IPCU_RETURNED_MAX : IPCU_RETURNED_FIRST); i++) {
 		if (ipcu_stat_queue(id, &state) < 0)
 			return EIDRM;
 		if (!can_have(&state.msg_perm))

@@ -10,7 +10,8 @@
 
 #include "sysv.h"
 
-#define IPCU_RETURNED_MAX 32 /* such queues of one queue */
+#define IPCU_RETURNED_FIRST 2 /* keys; there is a queue on one of them if there is any */
+#define IPCU_RETURNED_MAX 32  /* such queues of one queue */
 #define IPCU_RETURNED_LOOK \
 	INT64_C(1000000000) /* nanoseconds from one look of a receiver of certain types to the next */
 
@@ -19,6 +20,12 @@ bool ipcu_returned_is(const struct ipc_perm *perm);
 
 /* The identifiers of the queues of returned messages of the queue with PERM, and how many there are: usually none. */
 unsigned ipcu_returned_find(const struct ipc_perm *perm, int ids[IPCU_RETURNED_MAX]);
+
+/* The first of the keys that may have such queues; 0 if there cannot be any. */
+void ipcu_returned_keys(const struct ipc_perm *perm, key_t keys[IPCU_RETURNED_FIRST]);
+
+/* Return true if no object has any of KEYS: the usual case, which costs two calls. */
+bool ipcu_returned_none(const key_t keys[IPCU_RETURNED_FIRST]);
 
 /*
  * Store what msgsnd(2) takes for queue ID, which is full, in a queue of returned messages: one that *STORED is then the
