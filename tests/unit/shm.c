@@ -440,13 +440,17 @@ static void foreign_makers(void)
 	struct ipcu_info info = { .kind = IPCU_KIND_MEMORY,
 				  .key = (key_t)IPCU_STAGE_PREFIX,
 				  .creator = geteuid(),
+				  .changed = time(NULL),
 				  .id = -1 };
 
 	ok(!ipcu_stage_stale(&info), "process 0 is not taken for a dead one");
 	info.creator_pid = getpid();
 	ok(!ipcu_stage_stale(&info), "nor is this one");
+	info.changed -= 3600;
+	ok(ipcu_stage_stale(&info), "but one that had the number of this one before it started");
+	info.changed += 3600;
 	info.creator_pid = 0x3ffffff; /* above any that the kernel gives */
-	ok(ipcu_stage_stale(&info), "but one that cannot exist");
+	ok(ipcu_stage_stale(&info), "and one that cannot exist");
 }
 
 int main(void)
